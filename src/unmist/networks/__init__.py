@@ -1,0 +1,1 @@
+"""Whole architectures, one a file; `unmist.networks.family.networks` knows them by name."""

@@ -1,0 +1,1 @@
+"""Layers with weights and no schedule, for one to three axes."""

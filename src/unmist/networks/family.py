@@ -1,0 +1,39 @@
+"""The family of networks: frozen settings that build an `nn.Module`."""
+
+from typing import Protocol
+
+from torch import nn
+
+from unmist.base.faults import BadInput
+from unmist.base.kinds import Kinds
+from unmist.core.condition import Signals, Sockets
+
+__all__ = ["Network", "check_shape", "check_signals", "networks"]
+
+
+class Network(Protocol):
+    """Settings of an architecture; the module they build holds the weights.
+
+    The module maps (x (b, c, *s), clock (b,), Signals) to (b, out, *s), s one to three axes of any
+    size, and knows no schedule: the clock is a bounded number, about -10 … 10.
+    """
+
+    def build(self, shape: tuple[int, ...], sockets: Sockets, seed: int = 0) -> nn.Module:
+        """A network for samples of shape (c, *s); equal seeds give equal weights."""
+        ...
+
+
+networks: Kinds[Network] = Kinds("network")
+
+
+def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Channels and number of axes of a sample's shape (c, *s); BadInput unless s has 1 … 3 axes."""
+    if not 2 <= len(shape) <= 4 or min(shape) < 1:
+        raise BadInput(f"a sample of shape {shape}", mend="give (channels, *sizes), 1 to 3 sizes")
+    return shape[0], len(shape) - 1
+
+
+def check_signals(sockets: Sockets, signals: Signals) -> None:
+    """What is plugged in must be what was built for: a signal is never ignored in silence."""
+    for name, width, value in zip(Sockets._fields, sockets, signals, strict=True):
+        assert (width > 0) == (value is not None), f"socket {name} has width {width}, got {value}"

@@ -1,0 +1,75 @@
+"""Attention over places and over tokens: one function, one switch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
+
+__all__ = ["CrossAttention", "SelfAttention", "attend", "forward_mode"]
+
+
+@contextmanager
+def forward_mode() -> Iterator[None]:
+    """Inside, attention can be differentiated forward (`torch.func.jvp`) on every device.
+
+    The fused kernels have no forward derivative on a CPU; the plain formula has, at more memory.
+    """
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None) -> Tensor:
+    """softmax(q kᵀ / sqrt(width of a head)) v: (b, n, c), (b, m, c), (b, m, c) -> (b, n, c).
+
+    mask (b, m) bool says which keys exist; at least one a row must. Vaswani et al. 2017, eq. 1.
+    """
+    split = [x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value)]
+    seen = None if mask is None else mask[:, None, None, :]
+    mixed = scaled_dot_product_attention(*split, attn_mask=seen)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """(b, n, c) -> (b, n, c) among the places of one sample; zero when new."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.mix = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every place asks every place."""
+        query, key, value = self.mix(x).chunk(3, 2)
+        return self.out(attend(query, key, value, self.heads, None))
+
+
+class CrossAttention(nn.Module):
+    """Places (b, n, c) ask tokens (b, m, k) with mask (b, m) -> (b, n, c); zero when new.
+
+    One learned token is always there, so a row whose every token is masked has something to see.
+    """
+
+    def __init__(self, width: int, token_width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(token_width)
+        self.nothing = nn.Parameter(torch.randn(token_width))
+        self.ask = nn.Linear(width, width)
+        self.answer = nn.Linear(token_width, 2 * width)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Masked tokens have no influence at all, not even through NaN or infinity."""
+        tokens = tokens.to(x.dtype).masked_fill(~mask[..., None], 0)
+        tokens = torch.cat((self.nothing.expand(len(tokens), 1, -1), tokens), 1)
+        mask = torch.cat((mask.new_ones(len(mask), 1), mask), 1)
+        key, value = self.answer(self.norm(tokens)).chunk(2, 2)
+        return self.out(attend(self.ask(x), key, value, self.heads, mask))
