@@ -1,0 +1,1 @@
+"""What everything rests on: faults, families, noise, files, machine."""

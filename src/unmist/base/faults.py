@@ -19,7 +19,7 @@ class Fault(Exception):
 
 
 class BadInput(Fault, ValueError):
-    """Something the user gave cannot be used: a flag, a recipe, a picture, a folder, a checkpoint."""
+    """Something the user gave cannot be used: a flag, a recipe, a picture, a checkpoint."""
 
     code = 2
 

@@ -8,6 +8,7 @@ from unmist.base.faults import BadInput
 
 __all__ = ["Kinds", "did_you_mean"]
 
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """`did you mean 'cosine'?`, or the whole list where nothing is near."""
     near = get_close_matches(word, known, n=1)
@@ -37,7 +38,9 @@ class Kinds(Generic[T]):
     def __getitem__(self, name: str) -> type[T]:
         """The class called `name`; BadInput with the nearest name where there is none."""
         if name not in self._table:
-            raise BadInput(f"no {self.family} called '{name}'", mend=did_you_mean(name, self.names()))
+            raise BadInput(
+                f"no {self.family} called '{name}'", mend=did_you_mean(name, self.names())
+            )
         return self._table[name]
 
     def __iter__(self) -> Iterator[str]:

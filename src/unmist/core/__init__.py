@@ -1,0 +1,1 @@
+"""The mathematics: levels, schedules, predictions, plans, solvers, the one sampling loop."""

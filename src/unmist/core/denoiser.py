@@ -1,0 +1,111 @@
+"""Denoisers: E[x0 | x_t, cond], and a network made into one."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from unmist.core.condition import Cond, Signals
+from unmist.core.level import Level, lift
+from unmist.core.prediction import Prediction, mean_of
+
+__all__ = ["Chunked", "Denoiser", "NetDenoiser", "Network", "steer"]
+
+
+class Denoiser(Protocol):
+    """x (b, c, *s), a level () or (b,) or (b, 1, frames) -> E[x0 | x_t, cond], shape of x.
+
+    Scale-free: D(c*x, c*level) = D(x, level). `there` tells a two-level student where the step
+    ends; others ignore it. Never asked at DATA.
+    """
+
+    def __call__(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
+    ) -> Tensor:
+        """The posterior mean."""
+        ...
+
+
+class Network(Protocol):
+    """x (b, c, *s), clock (b,), what is known -> (b, c, *s). Knows no schedule."""
+
+    def __call__(self, x: Tensor, clock: Tensor, cond: Cond | Signals | None, /) -> Tensor:
+        """The network's output."""
+        ...
+
+
+@dataclass(frozen=True)
+class NetDenoiser:
+    """A network and what it predicts, as a denoiser."""
+
+    net: Network
+    prediction: Prediction
+
+    def __call__(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
+    ) -> Tensor:
+        """skip*x + out*net(scale*x, clock, cond) (2206.00364, eq. 7)."""
+        del there  # a one-level network
+        clock = self.prediction.clock(here.rows(len(x))).to(x)
+        output = self.net(lift(self.prediction.scale(here), x) * x, clock, cond)
+        return mean_of(self.prediction, x, output, here)
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """The exact mode: the network sees `rows` rows at a time, padded, whatever the batch.
+
+    Convolutions and matrix products round differently in other batch sizes (about 1e-6), so this
+    makes a row bit-equal in any company, on one machine, torch version and thread count. One
+    picture alone costs as much as `rows`.
+    """
+
+    denoise: Denoiser
+    rows: int = 8
+
+    def __call__(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
+    ) -> Tensor:
+        """Shape of x."""
+        count = len(x)
+        here = here.rows(count)
+        there = there.rows(count) if there is not None else None
+        means = []
+        for start in range(0, count, self.rows):
+            index = torch.arange(start, start + self.rows).clamp(max=count - 1)
+            part = cond.rows(index) if cond is not None else None
+            goal = there[index] if there is not None else None
+            mean = self.denoise(x[index], here[index], part, there=goal)
+            means.append(mean[: min(self.rows, count - start)])
+        return torch.cat(means)
+
+
+class LogDensity(Protocol):
+    """log p(y | x_t) up to a constant: x (b, c, *s), level -> (b,), differentiable in x."""
+
+    def __call__(self, x: Tensor, level: Level) -> Tensor:
+        """(b,)."""
+        ...
+
+
+def steer(denoise: Denoiser, log_p: LogDensity, scale: float = 1.0) -> Denoiser:
+    """D + scale*(sigma^2/alpha)*grad log p, by Tweedie; D itself at alpha = 0.
+
+    Classifier guidance (ADM 2105.05233, alg. 1 in the mean's terms) and every other gradient.
+    """
+
+    def steered(
+        x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
+    ) -> Tensor:
+        mean = denoise(x, here, cond, there=there)
+        if here.is_noise:
+            return mean
+        with torch.enable_grad():
+            at = x.detach().requires_grad_(True)
+            (slope,) = torch.autograd.grad(log_p(at, here).sum(), at)
+        safe = torch.where(here.alpha > 0, here.alpha, torch.ones(()).double())
+        gain = torch.where(here.alpha > 0, scale * here.sigma**2 / safe, torch.zeros(()).double())
+        return mean + lift(gain, x) * slope
+
+    return steered
