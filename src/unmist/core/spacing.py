@@ -1,0 +1,134 @@
+"""Spacings: which levels a plan stops at, noisiest first, DATA left out."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from unmist.base.faults import BadInput
+from unmist.base.kinds import Kinds, did_you_mean
+from unmist.core.level import Level
+from unmist.core.schedule import Schedule
+from unmist.core.table import Table
+
+__all__ = ["Discrete", "EvenLogSnr", "EvenTime", "Karras", "Spacing", "spacings"]
+
+
+class Spacing(Protocol):
+    """(schedule, steps) -> levels (steps,), noisiest first."""
+
+    def __call__(self, schedule: Schedule, steps: int) -> Level:
+        """A falling list of `steps` levels."""
+        ...
+
+
+spacings: Kinds[Spacing] = Kinds("spacing")
+
+
+def counted(steps: int) -> int:
+    """`steps` if it is 1 or more."""
+    if steps < 1:
+        raise BadInput(f"{steps} steps", mend="ask for 1 or more")
+    return steps
+
+
+def ends(schedule: Schedule, low: float, high: float) -> tuple[float, float]:
+    """The schedule's own least and greatest sigma/alpha, held inside [low, high]."""
+    least = max(low, float(schedule.bottom.ratio))
+    most = min(high, float(schedule.top.ratio))
+    if not 0 < least < most:
+        raise BadInput(
+            f"no levels between {least:g} and {most:g}", where="spacing", mend="widen low and high"
+        )
+    return least, most
+
+
+def ramp(steps: int) -> Tensor:
+    """0 … 1 in `steps` places, 0 alone for one."""
+    return torch.linspace(0, 1, counted(steps), dtype=torch.float64)
+
+
+@spacings("time")
+@dataclass(frozen=True)
+class EvenTime:
+    """Even in the schedule's own time: the top, then t = 1 - i/steps."""
+
+    def __call__(self, schedule: Schedule, steps: int) -> Level:
+        """(steps,) levels."""
+        t = 1 - torch.arange(1, counted(steps), dtype=torch.float64) / steps
+        rest = schedule(t)
+        return Level(
+            torch.cat([schedule.top.alpha.reshape(1), rest.alpha]),
+            torch.cat([schedule.top.sigma.reshape(1), rest.sigma]),
+        )
+
+
+@spacings("log_snr")
+@dataclass(frozen=True)
+class EvenLogSnr:
+    """Even in log-SNR between the schedule's ends, sigma/alpha held inside [low, high]."""
+
+    low: float = 0.002
+    high: float = 80.0
+
+    def __call__(self, schedule: Schedule, steps: int) -> Level:
+        """(steps,) levels."""
+        least, most = ends(schedule, self.low, self.high)
+        return schedule.process(
+            -2 * (math.log(most) + ramp(steps) * (math.log(least) - math.log(most)))
+        )
+
+
+@spacings("karras")
+@dataclass(frozen=True)
+class Karras:
+    """(sigma/alpha)^(1/rho) even between the ends (2206.00364, eq. 5)."""
+
+    rho: float = 7.0
+    low: float = 0.002
+    high: float = 80.0
+
+    def __call__(self, schedule: Schedule, steps: int) -> Level:
+        """(steps,) levels."""
+        least, most = (end ** (1 / self.rho) for end in ends(schedule, self.low, self.high))
+        ratio = (most + ramp(steps) * (least - most)) ** self.rho
+        return schedule.process(-2 * ratio.log())
+
+
+@spacings("discrete")
+@dataclass(frozen=True)
+class Discrete:
+    """Whole steps of a DDPM table: 'leading', 'linspace' or 'trailing' (2305.08891, table 2).
+
+    'leading' never reaches the noisiest level (`offset` moves it up); 'trailing' does.
+    """
+
+    kind: str = "trailing"
+    offset: int = 0
+
+    def indices(self, count: int, steps: int) -> Tensor:
+        """(steps,) whole indices into a table of `count`, noisiest first."""
+        if counted(steps) > count:
+            raise BadInput(f"{steps} steps in a table of {count}", mend=f"at most {count}")
+        if self.kind == "leading":
+            index = torch.arange(steps) * (count // steps) + self.offset
+            return index.flip(0).clamp(max=count - 1)
+        if self.kind == "linspace":
+            return torch.linspace(0, count - 1, steps, dtype=torch.float64).round().long().flip(0)
+        if self.kind == "trailing":
+            falling = count - torch.arange(steps, dtype=torch.float64) * (count / steps)
+            return falling.round().long() - 1
+        kinds = ["leading", "linspace", "trailing"]
+        raise BadInput(f"no discrete spacing '{self.kind}'", mend=did_you_mean(self.kind, kinds))
+
+    def __call__(self, schedule: Schedule, steps: int) -> Level:
+        """(steps,) levels of the table."""
+        if not isinstance(schedule, Table):
+            raise BadInput(
+                "discrete spacing needs a table of betas",
+                where="spacing",
+                mend="use a table schedule, or another spacing",
+            )
+        return schedule.levels[self.indices(schedule.count, steps)]

@@ -1,0 +1,155 @@
+"""The one sampling loop: a trace asks, walk answers one, serve answers many in one batch."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unmist.base.noise import Noise
+from unmist.core.condition import Cond
+from unmist.core.denoiser import Denoiser
+from unmist.core.level import Level, renoised
+from unmist.core.plan import Plan, Renoise
+from unmist.core.solver import Ask, Seen, Solver
+
+__all__ = ["State", "Trace", "final", "serve", "started", "trace", "walk"]
+
+
+class State(NamedTuple):
+    """After a move: the level, x there, the last mean (None before the first), calls so far."""
+
+    level: Level
+    x: Tensor
+    mean: Tensor | None
+    calls: int
+
+
+Trace = Generator[Ask | State, Tensor | None, None]
+Spread = Callable[[Tensor, Level, Cond | None], Tensor]
+
+
+def started(like: Tensor, plan: Plan, noise: Noise) -> Tensor:
+    """x at the plan's start: hypot(alpha, sigma)*eps, the marginal of unit-variance data.
+
+    Equal to sigma*eps to first order, where alpha is small; exact at NOISE.
+    """
+    at = plan.start.like(like)
+    return torch.hypot(at.alpha, at.sigma) * noise(like, 0)
+
+
+def trace(x: Tensor, plan: Plan, solver: Solver, noise: Noise) -> Trace:
+    """Yields an Ask, is sent the mean; yields a State after every move, is sent None."""
+    x, here, mean, calls = x.detach(), plan.start, None, 0
+    past: tuple[Seen, ...] = ()
+    for number, move in enumerate(plan.moves, start=1):
+        if isinstance(move, Renoise):
+            x, past = renoised(x, here, move.to, noise(x, number), move.gain), ()
+        else:
+            step = solver(x, here, move.to, past, partial(noise, move=number))
+            answer: Tensor | None = None
+            while True:
+                try:
+                    ask = step.send(answer)  # type: ignore[arg-type]
+                except StopIteration as done:
+                    x, seen = done.value
+                    break
+                answer = yield ask
+                calls += 1
+            past = (*past, seen)[-solver.memory :] if solver.memory else ()
+            mean = seen.mean
+        here = move.to
+        yield State(here, x, mean, calls)
+
+
+def walk(
+    denoise: Denoiser,
+    x: Tensor,
+    plan: Plan,
+    solver: Solver,
+    noise: Noise,
+    cond: Cond | None = None,
+) -> Iterator[State]:
+    """Drive one trace; yields after every move. Gradients are off inside the call only."""
+    run, answer = trace(x, plan, solver, noise), None
+    while True:
+        try:
+            event = run.send(answer)
+        except StopIteration:
+            return
+        if isinstance(event, State):
+            answer = None
+            yield event
+        else:
+            with torch.no_grad():
+                answer = denoise(event.x, event.here, cond, there=event.there)
+
+
+def final(states: Iterator[State]) -> State:
+    """The last state of a walk."""
+    state = None
+    for state in states:  # noqa: B007
+        pass
+    assert state is not None, "a plan without moves"
+    return state
+
+
+def serve(
+    denoise: Denoiser, traces: Sequence[Trace], conds: Sequence[Cond | None] | None = None
+) -> Iterator[tuple[int, State]]:
+    """Drive many traces, of any plans and solvers, with one call of the denoiser a round.
+
+    Samples must agree in shape behind the batch axis, and conditions in their names. Yields
+    (number of the trace, its state) as they come.
+    """
+    conds = conds or [None] * len(traces)
+    answers: dict[int, Tensor | None] = dict.fromkeys(range(len(traces)))
+    while answers:
+        asks: dict[int, Ask] = {}
+        for number, answer in answers.items():
+            for event in _until_ask(traces[number], answer):
+                if isinstance(event, State):
+                    yield number, event
+                else:
+                    asks[number] = event
+        if not asks:
+            return
+        answers = dict(
+            zip(
+                asks, _together(denoise, list(asks.values()), [conds[n] for n in asks]), strict=True
+            )
+        )
+
+
+def _until_ask(run: Trace, answer: Tensor | None) -> Iterator[Ask | State]:
+    """Events of one trace up to and with its next question."""
+    while True:
+        try:
+            event = run.send(answer)
+        except StopIteration:
+            return
+        yield event
+        if isinstance(event, Ask):
+            return
+        answer = None
+
+
+def _together(denoise: Denoiser, asks: list[Ask], conds: list[Cond | None]) -> tuple[Tensor, ...]:
+    """One call for all questions, split again."""
+    sizes = [len(ask.x) for ask in asks]
+    given = [cond for cond in conds if cond is not None]
+    assert len(given) in (0, len(asks)), "some requests with conditions, some without"
+    cond = Cond.join(given) if given else None
+    here = stacked([ask.here.rows(n) for ask, n in zip(asks, sizes, strict=True)])
+    there = stacked([ask.there.rows(n) for ask, n in zip(asks, sizes, strict=True)])
+    with torch.no_grad():
+        mean = denoise(torch.cat([ask.x for ask in asks]), here, cond, there=there)
+    return mean.split(sizes)
+
+
+def stacked(levels: list[Level]) -> Level:
+    """Levels (n_i,) one after another."""
+    return Level(
+        torch.cat([level.alpha for level in levels]), torch.cat([level.sigma for level in levels])
+    )
