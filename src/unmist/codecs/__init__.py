@@ -1,0 +1,1 @@
+"""Data space to model space and back; `unmist.codecs.pixels.codecs` knows them by name."""

@@ -1,0 +1,98 @@
+"""What every source becomes: rows of uint8 with their labels, captions, keys and split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+
+from unmist.data.split import content_keys, split
+from unmist.data.twins import groups, thumbnails
+
+__all__ = ["DataSet", "Rows", "assemble"]
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """A set ready for training: every row decoded, of one shape, split by content.
+
+    `values` is uint8 (n, c, *s), possibly a read-only memory map; `labels` int64 (n,) into
+    `classes`, -1 where a row has none, or None; `keys` name each row by its content; `train` and
+    `held` are ascending row numbers. `notes` says what was done on the way, one sentence each.
+    """
+
+    name: str
+    values: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    captions: tuple[str, ...] | None
+    sources: tuple[str, ...]
+    keys: tuple[str, ...]
+    train: np.ndarray
+    held: np.ndarray
+    fingerprint: str
+    licence: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row: (c, *s)."""
+        return tuple(self.values.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows on their way to a DataSet. `keys` and `thumbs` come from the originals, before fitting,
+    so that the split is the same at every size; left empty they are taken from `values`."""
+
+    name: str
+    values: np.ndarray
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    captions: tuple[str, ...] | None = None
+    sources: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    thumbs: np.ndarray | None = None
+    licence: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def assemble(rows: Rows) -> DataSet:
+    """Key, group and split the rows, and take the fingerprint of the whole."""
+    keys = rows.keys or content_keys(rows.values)
+    thumbs = thumbnails(rows.values) if rows.thumbs is None else rows.thumbs
+    train, held = split(keys, groups(keys, thumbs))
+    sources = rows.sources or tuple(f"{rows.name}[{i}]" for i in range(len(rows.values)))
+    return DataSet(
+        name=rows.name,
+        values=rows.values,
+        labels=None if rows.labels is None else rows.labels.astype(np.int64),
+        classes=rows.classes,
+        captions=rows.captions,
+        sources=sources,
+        keys=keys,
+        train=train,
+        held=held,
+        fingerprint=_fingerprint(rows),
+        licence=rows.licence,
+        notes=rows.notes,
+    )
+
+
+def _fingerprint(rows: Rows) -> str:
+    """SHA-256 over the rows in order, as training sees them: pixels, class names, captions."""
+    total = sha256(repr((rows.values.shape, rows.classes)).encode())
+    for start in range(0, len(rows.values), 1024):
+        total.update(np.ascontiguousarray(rows.values[start : start + 1024]).data)
+    if rows.labels is not None:
+        total.update(rows.labels.astype("<i8").tobytes())
+    total.update(_joined(rows.captions or ()))
+    return total.hexdigest()
+
+
+def _joined(texts: Sequence[str]) -> bytes:
+    """Texts so framed that no two lists give the same bytes."""
+    return b"".join(b"%d:%s" % (len(raw), raw) for raw in (t.encode() for t in texts))
