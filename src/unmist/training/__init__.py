@@ -1,0 +1,1 @@
+"""Optimizers, averages and the one training step."""
