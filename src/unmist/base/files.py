@@ -225,13 +225,16 @@ def read_bytes(path: Path, *, most: int) -> bytes:
         if error.errno == errno.ELOOP:
             raise BadInput("is a symbolic link, not a file", where=path) from error
         raise BadInput(error.strerror or "cannot be read", where=path) from error
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise BadInput("is not a regular file", where=path)
         if found.st_size > most:
             raise BadInput(f"has {found.st_size} bytes, more than {most}", where=path)
-        return file.read(found.st_size)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(found.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def parse_json(content: bytes, *, where: Path) -> object:

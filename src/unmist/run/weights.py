@@ -80,7 +80,8 @@ def unpacked(content: bytes, where: Path) -> dict[str, Tensor]:
     try:
         tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise BadInput(f"not readable as safetensors ({error})", where=where) from error
+        why = f"{error}"[:120]
+        raise BadInput(f"not readable as safetensors ({why})", where=where) from error
     for name, tensor in tensors.items():
         if not _finite(tensor):
             raise BadInput(f"tensor '{name}' is not finite", where=where, mend=_DAMAGED)
