@@ -217,10 +217,11 @@ def read_lines(path: Path) -> list[str]:
     return lines[:-1]
 
 
-def read_bytes(path: Path, *, most: int) -> bytes:
-    """The content of a regular file (no link, no device) of at most `most` bytes, or BadInput."""
+def read_bytes(path: Path, *, most: int, links: bool = False) -> bytes:
+    """The content of a regular file of at most `most` bytes, or BadInput; a link if `links`."""
+    follow = 0 if links else os.O_NOFOLLOW
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | follow)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise BadInput("is a symbolic link, not a file", where=path) from error

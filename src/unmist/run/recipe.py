@@ -1,0 +1,159 @@
+"""A recipe: the settings of a run, a tree of the parts' own dataclasses, and its file."""
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from unmist.base import files
+from unmist.base.faults import BadInput
+from unmist.base.kinds import Kinds, did_you_mean
+from unmist.codecs.pixels import Pixels
+from unmist.core import schedules as _schedules  # noqa: F401 - fills the family
+from unmist.core import table as _table  # noqa: F401
+from unmist.core import unipc as _unipc  # noqa: F401
+from unmist.core.default import default_solver, default_spacing
+from unmist.core.objective import Draw, LogNormal, Objective, Simple, Weighting, draws, weightings
+from unmist.core.prediction import Edm, Prediction, predictions
+from unmist.core.schedule import Schedule, schedules
+from unmist.core.schedules import Exploding
+from unmist.core.solver import Solver, solvers
+from unmist.core.spacing import Spacing, spacings
+from unmist.networks.dit import DiT as _DiT  # noqa: F401
+from unmist.networks.family import Network, networks
+from unmist.networks.unet import UNet
+from unmist.run.plain import from_plain, migrated, set_path, to_plain
+from unmist.run.toml import read_toml, toml_text
+from unmist.training.ema import Average
+from unmist.training.guard import Guard
+from unmist.training.loop import Schooling
+from unmist.training.optimizer import AdamW
+
+__all__ = [
+    "FAMILIES",
+    "Data",
+    "Recipe",
+    "Sampling",
+    "altered",
+    "read_recipe",
+    "sized",
+    "write_recipe",
+]
+
+FORMAT = 1
+
+FAMILIES: dict[type, Kinds] = {
+    Schedule: schedules,
+    Prediction: predictions,
+    Draw: draws,
+    Weighting: weightings,
+    Network: networks,
+    Solver: solvers,
+    Spacing: spacings,
+}
+
+SIZES = {"tiny": 16, "small": 32, "medium": 64, "large": 128}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is learned: a folder, an array file or a built-in set, and how pictures are fitted.
+
+    size: edge in pixels (0: measured); channels: 1 or 3 (0: measured); fit: crop or pad;
+    background: the colour under transparent pixels.
+    """
+
+    source: str = "digits"
+    size: int = 0
+    channels: int = 0
+    fit: str = "crop"
+    background: str = "white"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the model is sampled where nothing else is said."""
+
+    steps: int = 20
+    solver: Solver = field(default_factory=default_solver)
+    spacing: Spacing = field(default_factory=default_spacing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saving:
+    """When the run writes: checkpoints and looks, in samples seen (0: chosen from the length)."""
+
+    checkpoint: int = 0
+    look: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything needed to repeat a run. `shape` and `codec` are measured when it starts."""
+
+    data: Data = field(default_factory=Data)
+    schedule: Schedule = field(default_factory=lambda: Exploding(sigma_min=0.01))
+    prediction: Prediction = field(default_factory=Edm)
+    draw: Draw = field(default_factory=LogNormal)
+    weighting: Weighting = field(default_factory=Simple)
+    network: Network = field(default_factory=UNet)
+    optimizer: AdamW = field(default_factory=AdamW)
+    average: Average = field(default_factory=Average)
+    training: Schooling = field(default_factory=Schooling)
+    guard: Guard = field(default_factory=Guard)
+    sampling: Sampling = field(default_factory=Sampling)
+    saving: Saving = field(default_factory=Saving)
+    shape: tuple[int, ...] = ()
+    codec: Pixels | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """What training minimises."""
+        return Objective(self.schedule, self.prediction, self.draw, self.weighting)
+
+
+def sized(recipe: Recipe, size: str) -> Recipe:
+    """The one dial: the width of the default U-Net."""
+    if size not in SIZES:
+        raise BadInput(f"no size '{size}'", where="--size", mend=did_you_mean(size, list(SIZES)))
+    if not isinstance(recipe.network, UNet):
+        raise BadInput("--size sets the width of a U-Net", mend="set the network's own values")
+    return replace(recipe, network=replace(recipe.network, width=SIZES[size]))
+
+
+def altered(recipe: Recipe, settings: dict[str, object]) -> Recipe:
+    """The recipe with values set by dotted path, as `--set network.width=96` asks."""
+    table = to_plain(recipe, FAMILIES)
+    for path, value in settings.items():
+        table = set_path(table, path, value)
+    return checked(from_plain(table, Recipe, FAMILIES))
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe, if its numbers can be used together; BadInput with the path of what cannot."""
+    plan = recipe.training
+    if plan.batch < 1 or plan.samples < 1:
+        raise BadInput("training.batch and training.samples must be 1 or more", where="recipe")
+    if plan.micro and plan.batch % plan.micro:
+        raise BadInput(
+            f"training.micro {plan.micro} does not divide training.batch {plan.batch}",
+            where="recipe",
+            mend="choose a divisor, or 0",
+        )
+    if not 0 <= plan.drop <= 1 or not 0 <= plan.seed < 2**63:
+        raise BadInput("training.drop lies in 0 … 1, training.seed in 0 … 2^63-1", where="recipe")
+    if recipe.sampling.steps < 1:
+        raise BadInput(f"sampling.steps {recipe.sampling.steps}", where="recipe", mend="1 or more")
+    whole = math.ceil(plan.samples / plan.batch) * plan.batch
+    return replace(recipe, training=replace(plan, samples=whole))
+
+
+def write_recipe(path: Path, recipe: Recipe) -> None:
+    """All defaults written out, whole or not at all."""
+    files.write_text(path, toml_text({"format": FORMAT, **to_plain(recipe, FAMILIES)}))
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Strictly: wrong keys and types are refused with their path."""
+    table = migrated(read_toml(path), FORMAT, {}, where=path)
+    return checked(from_plain(table, Recipe, FAMILIES))
