@@ -1,9 +1,12 @@
 """The sets packed inside the package; scripts/pack_*.py make them."""
 
+import json
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
+from PIL import Image
 
 from unmist.data.dataset import Rows
 
@@ -28,8 +31,31 @@ def _digits() -> Rows:
     )
 
 
+def _emoji(part: str) -> Rows:
+    """1,636 of Google's Noto emoji on white, 32x32, colour, captioned by name and keywords."""
+    entries = json.loads((_packed() / "emoji.json").read_text("utf-8"))
+    with (_packed() / "emoji.webp").open("rb") as file, Image.open(file) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    down, across = sheet.shape[0] // 32, sheet.shape[1] // 32
+    tiles = sheet.reshape(down, 32, across, 32, 3).transpose(0, 2, 4, 1, 3)
+    classes = tuple(sorted({entry[part] for entry in entries}))
+    return Rows(
+        name="emoji",
+        values=np.ascontiguousarray(tiles.reshape(-1, 3, 32, 32)[: len(entries)]),
+        labels=np.array([classes.index(entry[part]) for entry in entries]),
+        classes=classes,
+        captions=tuple(", ".join([entry["name"], *entry["keywords"]]) for entry in entries),
+        sources=tuple(f"emoji/{entry['code']} {entry['name']}" for entry in entries),
+        licence="Noto Emoji (Google), Apache-2.0; names by emoji-data, keywords by emojilib, MIT",
+    )
+
+
 def _packed():  # noqa: ANN202 - importlib's Traversable moved between Python versions
     return files("unmist.data") / "sets"
 
 
-BUILT_IN: dict[str, Callable[[], Rows]] = {"digits": _digits}
+BUILT_IN: dict[str, Callable[[], Rows]] = {
+    "digits": _digits,
+    "emoji": partial(_emoji, "category"),
+    "emoji_fine": partial(_emoji, "subcategory"),
+}

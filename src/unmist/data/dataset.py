@@ -9,7 +9,7 @@ import numpy as np
 from unmist.data.split import content_keys, split
 from unmist.data.twins import groups, thumbnails
 
-__all__ = ["DataSet", "Rows", "assemble"]
+__all__ = ["DataSet", "Rows", "assemble", "fingerprint"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,11 @@ class DataSet:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows on their way to a DataSet. `keys` and `thumbs` come from the originals, before fitting,
-    so that the split is the same at every size; left empty they are taken from `values`."""
+    """Rows on their way to a DataSet.
+
+    `keys` and `group` (of twins) come from the originals, before fitting, so that the split is the
+    same at every size; left out, they are taken from `values`.
+    """
 
     name: str
     values: np.ndarray
@@ -55,7 +58,7 @@ class Rows:
     captions: tuple[str, ...] | None = None
     sources: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
-    thumbs: np.ndarray | None = None
+    group: np.ndarray | None = None
     licence: str = ""
     notes: tuple[str, ...] = ()
 
@@ -63,8 +66,8 @@ class Rows:
 def assemble(rows: Rows) -> DataSet:
     """Key, group and split the rows, and take the fingerprint of the whole."""
     keys = rows.keys or content_keys(rows.values)
-    thumbs = thumbnails(rows.values) if rows.thumbs is None else rows.thumbs
-    train, held = split(keys, groups(keys, thumbs))
+    group = groups(keys, thumbnails(rows.values)) if rows.group is None else rows.group
+    train, held = split(keys, group)
     sources = rows.sources or tuple(f"{rows.name}[{i}]" for i in range(len(rows.values)))
     return DataSet(
         name=rows.name,
@@ -76,13 +79,13 @@ def assemble(rows: Rows) -> DataSet:
         keys=keys,
         train=train,
         held=held,
-        fingerprint=_fingerprint(rows),
+        fingerprint=fingerprint(rows),
         licence=rows.licence,
         notes=rows.notes,
     )
 
 
-def _fingerprint(rows: Rows) -> str:
+def fingerprint(rows: Rows) -> str:
     """SHA-256 over the rows in order, as training sees them: pixels, class names, captions."""
     total = sha256(repr((rows.values.shape, rows.classes)).encode())
     for start in range(0, len(rows.values), 1024):
