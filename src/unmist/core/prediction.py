@@ -95,7 +95,7 @@ def unit(level: Level) -> Tensor:
 class Eps:
     """The noise (DDPM 2006.11239). Refused at alpha = 0, where it says nothing about x0."""
 
-    clock: Clock = field(default=LogRatio(), repr=False)
+    clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
 
     def skip(self, level: Level) -> Tensor:
         """1/alpha."""
@@ -121,7 +121,7 @@ class Eps:
 class X0:
     """The clean sample itself."""
 
-    clock: Clock = field(default=LogRatio(), repr=False)
+    clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
 
     def skip(self, level: Level) -> Tensor:
         """0."""
@@ -141,7 +141,7 @@ class X0:
 class Velocity:
     """(alpha*eps - sigma*x0)/hypot(alpha, sigma) (2202.00512, app. D), of unit size everywhere."""
 
-    clock: Clock = field(default=LogRatio(), repr=False)
+    clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
 
     def skip(self, level: Level) -> Tensor:
         """alpha/(alpha^2 + sigma^2)."""
@@ -161,7 +161,7 @@ class Velocity:
 class FlowVelocity:
     """eps - x0, the velocity of the straight path (2209.03003)."""
 
-    clock: Clock = field(default=LogRatio(), repr=False)
+    clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
 
     def skip(self, level: Level) -> Tensor:
         """1/(alpha + sigma)."""
@@ -182,7 +182,7 @@ class Edm:
     """EDM's preconditioning for data of standard deviation sigma_data (2206.00364, table 1)."""
 
     sigma_data: float = 1.0
-    clock: Clock = field(default=LogRatio(), repr=False)
+    clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
 
     def __post_init__(self) -> None:
         if not self.sigma_data > 0:

@@ -1,0 +1,1 @@
+"""A run on the disk: recipe, checkpoints, weights, pictures with their settings, the model."""

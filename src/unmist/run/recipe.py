@@ -18,7 +18,6 @@ from unmist.core.schedule import Schedule, schedules
 from unmist.core.schedules import Exploding
 from unmist.core.solver import Solver, solvers
 from unmist.core.spacing import Spacing, spacings
-from unmist.networks.dit import DiT as _DiT  # noqa: F401
 from unmist.networks.family import Network, networks
 from unmist.networks.unet import UNet
 from unmist.run.plain import from_plain, migrated, set_path, to_plain
@@ -155,5 +154,5 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
 
 def read_recipe(path: Path) -> Recipe:
     """Strictly: wrong keys and types are refused with their path."""
-    table = migrated(read_toml(path), FORMAT, {}, where=path)
+    table = migrated(read_toml(path), FORMAT, {}, path=str(path))
     return checked(from_plain(table, Recipe, FAMILIES))

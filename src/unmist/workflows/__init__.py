@@ -1,0 +1,1 @@
+"""Whole stories: train, sample, look, doctor."""

@@ -1,0 +1,102 @@
+"""A trained model: the one place where network, conditions, codec and schedule are joined."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from unmist.base import files
+from unmist.base.faults import BadInput
+from unmist.codecs.pixels import Pixels
+from unmist.core.condition import Cond, Signals, Sockets
+from unmist.core.denoiser import NetDenoiser
+from unmist.core.schedule import Schedule
+from unmist.run.recipe import Recipe, read_recipe
+from unmist.run.weights import fill, load_weights
+
+__all__ = ["WEIGHTS", "Joined", "Model", "joined", "load"]
+
+WEIGHTS = Path("weights") / "model.safetensors"
+
+
+class Joined(nn.Module):
+    """A network behind the embedders of its conditions (none yet): (x, clock, cond) -> output."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, clock: Tensor, cond: Cond | Signals | None = None) -> Tensor:
+        """A condition that the network cannot follow is refused, never ignored."""
+        if isinstance(cond, Cond) and cond.values:
+            raise BadInput(
+                f"this model follows no {', '.join(cond.values)}",
+                where="conditions",
+                mend="ask without, or train a model on them",
+            )
+        return self.net(x, clock, Signals())
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What `load` returns. shape is (c, *s) of one sample; digest is the weights' SHA-256."""
+
+    folder: Path
+    recipe: Recipe
+    denoiser: NetDenoiser
+    schedule: Schedule
+    codec: Pixels
+    shape: tuple[int, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        net = self.denoiser.net
+        assert isinstance(net, nn.Module)
+        return next(net.parameters()).device
+
+
+def joined(recipe: Recipe) -> Joined:
+    """The untrained network of a recipe whose shape is known."""
+    assert recipe.shape, "the recipe's shape is measured when a run starts"
+    return Joined(recipe.network.build(recipe.shape, Sockets(), recipe.training.seed))
+
+
+def load(folder: Path | str, device: str = "cpu") -> Model:
+    """A model from its run folder: `recipe.toml` and `weights/`. Nothing is unpickled.
+
+    Raises BadInput where there is no model, or where file and recipe do not belong together.
+    """
+    folder = Path(folder)
+    if not (folder / "recipe.toml").is_file():
+        raise BadInput(
+            "no model is here (recipe.toml is missing)",
+            where=folder,
+            mend="give the folder that `unmist train` wrote",
+        )
+    recipe, path = read_recipe(folder / "recipe.toml"), folder / WEIGHTS
+    if not path.is_file() or not recipe.shape or recipe.codec is None:
+        raise BadInput(
+            "this run has no weights yet",
+            where=folder,
+            mend="let it train at least to its first checkpoint",
+        )
+    net = joined(recipe)
+    fill(net, load_weights(path), where=path)
+    net = net.to(device).eval().requires_grad_(False)
+    return Model(
+        folder=folder,
+        recipe=recipe,
+        denoiser=NetDenoiser(net, recipe.prediction),
+        schedule=recipe.schedule,
+        codec=recipe.codec,
+        shape=recipe.shape,
+        digest=files.digest(path),
+    )

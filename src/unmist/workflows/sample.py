@@ -1,0 +1,107 @@
+"""Samples from a model: seeds to noise, the walk, decoding (slide 5)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmist.base.faults import BadInput
+from unmist.base.noise import Noise
+from unmist.core.denoiser import Chunked, Denoiser
+from unmist.core.plan import Plan, ancestral, descend
+from unmist.core.solver import Solver
+from unmist.core.spacing import Spacing
+from unmist.core.walk import State, started, walk
+from unmist.run.model import Model
+from unmist.run.plain import to_plain
+from unmist.run.recipe import FAMILIES, Sampling
+
+__all__ = ["Samples", "Shot", "sample", "sampling"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """What to draw: sample i of seed s is one picture, whatever else is drawn with it.
+
+    eta: 0 deterministic (DDIM) … 1 ancestral (DDPM); exact: bit-equal in any company, slower for
+    few; first: the number of the first sample.
+    """
+
+    count: int = 16
+    first: int = 0
+    seed: int = 0
+    steps: int | None = None
+    solver: Solver | None = None
+    spacing: Spacing | None = None
+    eta: float = 0.0
+    exact: bool = False
+    batch: int = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """pixels uint8 (n, c, *s); settings that repeat them; film: the mean after each move."""
+
+    pixels: np.ndarray
+    settings: dict[str, object]
+    calls: int
+    film: tuple[np.ndarray, ...] = ()
+
+
+def plan_of(model: Model, shot: Shot) -> tuple[Plan, Sampling]:
+    """The plan of a shot, and the sampling settings it comes from."""
+    base = model.recipe.sampling
+    chosen = Sampling(
+        steps=base.steps if shot.steps is None else shot.steps,
+        solver=shot.solver or base.solver,
+        spacing=shot.spacing or base.spacing,
+    )
+    plan = descend(chosen.spacing(model.schedule, chosen.steps))
+    return (ancestral(plan, shot.eta) if shot.eta else plan), chosen
+
+
+def sampling(model: Model, shot: Shot) -> Iterator[tuple[int, State]]:
+    """Every state of every batch, with the number of its first sample."""
+    if shot.count < 1 or shot.batch < 1 or shot.first < 0:
+        raise BadInput("count and batch are 1 or more, first 0 or more", where="sample")
+    plan, chosen = plan_of(model, shot)
+    denoise: Denoiser = Chunked(model.denoiser) if shot.exact else model.denoiser
+    for start in range(shot.first, shot.first + shot.count, shot.batch):
+        ids = tuple(range(start, min(start + shot.batch, shot.first + shot.count)))
+        noise = Noise(shot.seed, "sample", ids)
+        like = torch.zeros(len(ids), *model.shape, device=model.device)
+        x = started(like, plan, noise)
+        for state in walk(denoise, x, plan, chosen.solver, noise):
+            yield start, state
+
+
+def sample(model: Model, shot: Shot | None = None, *, film: bool = False) -> Samples:
+    """`sampling`, drained and decoded; with `film` the means of the first batch on the way."""
+    shot = shot or Shot()
+    last: dict[int, Tensor] = {}
+    frames: list[np.ndarray] = []
+    calls = 0
+    for start, state in sampling(model, shot):
+        last[start], calls = state.x, state.calls
+        if film and start == shot.first and state.mean is not None:
+            frames.append(model.codec.decode(state.mean).cpu().numpy())
+    pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
+    return Samples(pixels, settings_of(model, shot, calls), calls, tuple(frames))
+
+
+def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
+    """Everything that `sample --like` needs to repeat the first sample, as plain values."""
+    chosen = plan_of(model, shot)[1]
+    return {
+        "model": model.name,
+        "hash": model.digest,
+        "sample": shot.first,
+        "seed": shot.seed,
+        "eta": shot.eta,
+        "exact": shot.exact,
+        "nfe": calls,
+        "shape": list(model.shape),
+        "sampling": to_plain(chosen, FAMILIES),
+    }

@@ -1,0 +1,52 @@
+"""A run that is killed at any instant goes on and ends with the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def kill(folder: Path, runs: int, kills: int, number: int) -> dict:
+    draw = np.random.default_rng(0)
+    np.savez(folder / "data.npz", x=draw.integers(0, 256, (96, 1, 8, 8), dtype=np.uint8))
+    script = Path(__file__).with_name("killing.py")
+    call = [sys.executable, str(script), str(folder), "1", str(runs), str(kills), str(number)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def final_files(run: Path) -> dict[str, bytes]:
+    """Weights for sampling and the whole last checkpoint."""
+    state = max((run / "state").iterdir())
+    files = [run / "weights" / "model.safetensors", *sorted(state.iterdir())]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_runs_end_with_the_same_bytes(tmp_path, number):
+    """Fails where a kill loses a checkpoint, leaves half a one, or where anything random, the
+    optimizer's state, the order or the average is not restored to the bit."""
+    runs, kills = (4, 25) if number == signal.SIGKILL else (1, 10)
+    report = kill(tmp_path, runs, kills, int(number))
+    print(report)
+    assert sum(report["kills"]) == runs * kills
+    whole = final_files(tmp_path / "whole")
+    for i in range(runs):
+        assert final_files(tmp_path / f"run{i}") == whole
+
+
+def seen(run: Path) -> list[int]:
+    return [json.loads(line)["seen"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_log_of_a_killed_run_counts_every_report_once(tmp_path):
+    """Fails where lines after the checkpoint stay in the log of a resumed run, or are lost."""
+    kill(tmp_path, 1, 12, int(signal.SIGKILL))
+    assert seen(tmp_path / "run0") == seen(tmp_path / "whole")
