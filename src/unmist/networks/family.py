@@ -8,7 +8,7 @@ from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds
 from unmist.core.condition import Signals, Sockets
 
-__all__ = ["Network", "check_shape", "check_signals", "networks"]
+__all__ = ["Network", "check_shape", "check_signals", "networks", "refuse_unless"]
 
 
 class Network(Protocol):
@@ -26,11 +26,16 @@ class Network(Protocol):
 networks: Kinds[Network] = Kinds("network")
 
 
-def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Channels and number of axes of a sample's shape (c, *s); BadInput unless s has 1 … 3 axes."""
-    if not 2 <= len(shape) <= 4 or min(shape) < 1:
-        raise BadInput(f"a sample of shape {shape}", mend="give (channels, *sizes), 1 to 3 sizes")
-    return shape[0], len(shape) - 1
+def refuse_unless(right: bool, what: str, mend: str) -> None:
+    """BadInput at a setting of a network."""
+    if not right:
+        raise BadInput(what, where="network", mend=mend)
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """BadInput unless shape is (channels, *sizes) with one to three sizes."""
+    right = 2 <= len(shape) <= 4 and min(shape) >= 1
+    refuse_unless(right, f"a sample of shape {shape}", "give (channels, *sizes), 1 to 3 sizes")
 
 
 def check_signals(sockets: Sockets, signals: Signals) -> None:

@@ -1,4 +1,4 @@
-"""Attention over places and over tokens: one function, one switch."""
+"""Attention over places and over tokens: one function, and the switch of forward mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +8,23 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-__all__ = ["CrossAttention", "SelfAttention", "attend", "forward_mode"]
+__all__ = ["CrossAttention", "SelfAttention", "attend", "forward_mode", "in_forward_mode"]
 
 
 @contextmanager
 def forward_mode() -> Iterator[None]:
-    """Inside, attention can be differentiated forward (`torch.func.jvp`) on every device.
+    """Inside, a network can be differentiated forward (`torch.func.jvp`) on every device.
 
-    The fused kernels have no forward derivative on a CPU; the plain formula has, at more memory.
+    Fused attention has no forward derivative on a CPU and group norm none in channels-last layout
+    (torch 2.13): inside, attention is the plain formula and the layout the plain one.
     """
     with sdpa_kernel(SDPBackend.MATH):
         yield
+
+
+def in_forward_mode() -> bool:
+    """Whether the plain formula is asked for; torch's own setting is the only state."""
+    return not torch.backends.cuda.flash_sdp_enabled()
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None) -> Tensor:
@@ -33,15 +39,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor |
 
 
 class SelfAttention(nn.Module):
-    """(b, n, c) -> (b, n, c) among the places of one sample; zero when new."""
+    """(b, n, c) -> (b, n, c) among the places of one sample.
+
+    Not zero when new: a gate or a zeroed `out` makes it so, and both at once never wake up.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.mix = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Every place asks every place."""

@@ -7,7 +7,16 @@ from torch.nn.functional import group_norm, interpolate, silu
 
 from unmist.nn.attention import CrossAttention, SelfAttention
 
-__all__ = ["AttentionBlock", "Downsample", "ResidualBlock", "Upsample", "convolution", "zeroed"]
+__all__ = [
+    "AttentionBlock",
+    "Downsample",
+    "ResidualBlock",
+    "Upsample",
+    "convolution",
+    "groups_of",
+    "heads_of",
+    "zeroed",
+]
 
 CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -27,6 +36,11 @@ def zeroed(layer: nn.Module) -> nn.Module:
 def groups_of(width: int) -> int:
     """Groups of about 16 channels, in a number that divides the width."""
     return math.gcd(width, max(1, width // 16))
+
+
+def heads_of(width: int, head: int) -> int:
+    """Heads of about `head` channels, in a number that divides the width."""
+    return next(n for n in range(max(1, width // head), 0, -1) if width % n == 0)
 
 
 class ResidualBlock(nn.Module):
@@ -63,6 +77,7 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(groups_of(width), width)
         self.own = SelfAttention(width, heads)
+        zeroed(self.own.out)
         self.other = CrossAttention(width, token_width, heads) if token_width else None
 
     def forward(self, x: Tensor, tokens: tuple[Tensor, Tensor] | None) -> Tensor:
