@@ -1,0 +1,58 @@
+"""Flags as people write them: `10m`, `network.width=96`; refused in one line."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unmist.base.faults import BadInput
+
+if TYPE_CHECKING:
+    from unmist.run.recipe import Recipe
+
+__all__ = ["recipe_of", "seconds", "settings_of"]
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)?")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+LONGEST = 366 * 24 * 3600.0
+
+
+def seconds(text: str, *, where: str = "--budget") -> float:
+    """`90`, `90s`, `10m`, `1h30m` in seconds: above 0, at most a year."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise BadInput(f"'{text[:40]}' is no time", where=where, mend="write 90s, 10m or 1h30m")
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 0 < total <= LONGEST:
+        raise BadInput(f"'{text[:40]}' is no time to work in", where=where, mend="e.g. 10m")
+    return total
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, object]:
+    """`--set a.b=value`, repeated, as {"a.b": value}; the last of one name counts."""
+    from unmist.run.toml import parse_value
+
+    settings: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            mend = "write it as --set network.width=96"
+            raise BadInput("is not name=value", where=f"--set {pair[:80]}", mend=mend)
+        settings[name.strip()] = parse_value(value.strip())
+    return settings
+
+
+def recipe_of(
+    source: str | None, file: Path | None, size: str | None, settings: dict[str, object]
+) -> "Recipe":
+    """The default recipe or that of a file, then the size, then the single settings."""
+    from unmist.run.recipe import Recipe, altered, read_recipe, sized
+
+    if source is None and file is None:
+        mend = "give a folder of pictures, an .npz or .npy file, or a built-in set: digits, emoji"
+        raise BadInput("no data is named", mend=mend)
+    recipe = read_recipe(file) if file is not None else Recipe()
+    if size is not None:
+        recipe = sized(recipe, size)
+    chosen = {} if source is None else {"data.source": source}
+    return altered(recipe, {**chosen, **settings})

@@ -1,0 +1,129 @@
+"""`unmist sample`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from unmist.base.faults import BadInput
+from unmist.cli.flags import settings_of
+from unmist.cli.output import emit, note
+from unmist.cli.progress import followed
+
+if TYPE_CHECKING:
+    from unmist.run.model import Model
+    from unmist.workflows.gallery import Written
+    from unmist.workflows.sample import Samples, Shot
+
+__all__ = ["Draw", "drawn", "sample"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What to draw.
+
+    Parameters
+    ----------
+    count
+        How many samples.
+    seed
+        Sample i of a seed is always the same.
+    steps
+        Steps of the plan (default: the recipe's).
+    set
+        One setting, as in solver=heun, spacing=time, eta=1, exact=true, first=64; may be repeated.
+    like
+        A picture with settings: draw it again.
+    other_model
+        With --like: draw it with this model although another made the picture.
+    """
+
+    count: int | None = None
+    seed: int | None = None
+    steps: int | None = None
+    set: tuple[str, ...] = ()
+    like: Path | None = None
+    other_model: bool = False
+
+    def shot(self, model: "Model") -> "Shot":
+        """For the workflow. Raises BadInput."""
+        from unmist.workflows.sample import Shot
+        from unmist.workflows.shots import altered_shot, shot_like
+
+        base = Shot()
+        if self.like is not None:
+            base = shot_like(model, self.like, other_model=self.other_model)
+        named = {"count": self.count, "seed": self.seed, "steps": self.steps}
+        chosen = {name: value for name, value in named.items() if value is not None}
+        return altered_shot(model, base, {**chosen, **settings_of(self.set)})
+
+
+def sample(
+    model: Path, /, *, draw: Draw | None = None, to: Path | None = None, film: bool = False,
+    json: bool = False,
+) -> int:  # fmt: skip
+    """Draw samples from a trained model.
+
+    Parameters
+    ----------
+    model
+        The folder that `unmist train` wrote.
+    to
+        A folder for pictures and grid, or the name of one .png (default: samples/ in the model).
+    film
+        Also leave the denoising as an animation.
+    json
+        Print one JSON object on stdout.
+    """
+    from unmist.run.model import load
+
+    place = to or model / "samples"
+    if to is not None and to.suffix and to.suffix.lower() != ".png" and not to.is_dir():
+        raise BadInput(
+            "is no name for a picture", where=to, mend="end it in .png, or name a folder"
+        )
+    loaded = load(model)
+    shot = (draw or Draw()).shot(loaded)
+    samples = drawn(loaded, shot, film=film)
+    written = _written(samples, shot, place, film=film)
+    if json:
+        emit({"settings": samples.settings, "count": len(samples.pixels), **vars(written)})
+    else:
+        _say(samples, written)
+    return 0
+
+
+def drawn(model: "Model", shot: "Shot", *, film: bool = False) -> "Samples":
+    """The samples, under a bar."""
+    from unmist.workflows.gallery import developed
+    from unmist.workflows.sample import plan_of, sampling
+
+    moves = len(plan_of(model, shot)[0].moves) * -(-shot.count // shot.batch)
+    with followed(moves) as (progress, task):
+        states = sampling(model, shot)
+        shown = (progress.advance(task) or pair for pair in states)
+        return developed(model, shot, shown, film=film)
+
+
+def _written(samples: "Samples", shot: "Shot", place: Path, *, film: bool) -> "Written":
+    from unmist.workflows import gallery
+
+    if place.suffix.lower() == ".png" and not place.is_dir():
+        written = gallery.Written(grid=gallery.save_grid(samples, place))
+        movie = place.with_suffix(".webp")
+    else:
+        written, movie = gallery.save_samples(samples, shot, place), place / "denoising.webp"
+    return gallery.with_film(written, gallery.save_denoising(samples, movie)) if film else written
+
+
+def _say(samples: "Samples", written: "Written") -> None:
+    from unmist.workflows.gallery import written_paths
+
+    note(f"{len(samples.pixels)} samples, {samples.calls} network evaluations each")
+    paths = list(written_paths(written))
+    for path in paths[:3]:
+        print(path)
+    if len(paths) > 3:
+        print(f"and {len(paths) - 3} more in {paths[-1].parent}")

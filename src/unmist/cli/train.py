@@ -1,0 +1,140 @@
+"""`unmist train`."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from unmist.cli.flags import recipe_of, seconds, settings_of
+from unmist.cli.output import emit, note
+from unmist.cli.progress import clock, follow, memory
+
+if TYPE_CHECKING:
+    from unmist.run.recipe import Recipe
+    from unmist.workflows.train import Estimate, Order
+
+__all__ = ["Way", "What", "train"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class What:
+    """What to train.
+
+    Parameters
+    ----------
+    recipe
+        A recipe file (TOML) to begin from.
+    size
+        tiny, small, medium or large: the one dial of the network.
+    set
+        One setting of the recipe, as in network.width=96; may be repeated.
+    seed
+        Of everything random.
+    """
+
+    recipe: Path | None = None
+    size: str | None = None
+    set: tuple[str, ...] = ()
+    seed: int | None = None
+
+    def recipe_for(self, data: str | None) -> "Recipe":
+        """The recipe these flags ask for. Raises BadInput."""
+        seed = {} if self.seed is None else {"training.seed": self.seed}
+        return recipe_of(data, self.recipe, self.size, {**seed, **settings_of(self.set)})
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How to go about it.
+
+    Parameters
+    ----------
+    to
+        The run's folder (default: runs/ and the name of the data).
+    budget
+        How long to train, as in 10m; turned into a number of samples once.
+    start
+        A trained model (or its folder) to begin from.
+    fresh
+        Set an earlier run in the folder aside and begin anew.
+    accept
+        Go on although something changed since the run began: drift (the data) or rounding
+        (torch or the processor); may be repeated.
+    """
+
+    to: Path | None = None
+    budget: str | None = None
+    start: Annotated[Path | None, Parameter(name="--from")] = None
+    fresh: bool = False
+    accept: tuple[str, ...] = ()
+
+    def order(self) -> "Order":
+        """For the workflow. Raises BadInput."""
+        from unmist.base.faults import BadInput
+        from unmist.base.kinds import did_you_mean
+        from unmist.workflows.train import Order
+
+        for word in self.accept:
+            if word not in ("drift", "rounding"):
+                mend = did_you_mean(word, ["drift", "rounding"])
+                raise BadInput(f"'{word[:40]}' cannot be accepted", where="--accept", mend=mend)
+        return Order(
+            budget=None if self.budget is None else seconds(self.budget),
+            start=self.start,
+            fresh=self.fresh,
+            accept_drift="drift" in self.accept,
+            accept_rounding="rounding" in self.accept,
+        )
+
+
+def train(
+    data: str | None = None,
+    /,
+    *,
+    what: What | None = None,
+    way: Way | None = None,
+    plan: bool = False,
+    json: bool = False,
+) -> int:
+    """Train a model; the same command goes on with a run that was stopped.
+
+    Parameters
+    ----------
+    data
+        A folder of pictures, an .npz or .npy file, or a built-in set: digits, emoji.
+    plan
+        Say what it would take, from a few measured steps, and do nothing.
+    json
+        Print lines of JSON on stdout instead of progress.
+    """
+    from unmist.workflows.train import planned, training
+
+    what, way = what or What(), way or Way()
+    order, recipe = way.order(), what.recipe_for(data)
+    if plan:
+        _show(planned(recipe, order), json=json)
+        return 0
+    to = way.to or Path("runs") / Path(recipe.data.source).stem
+    if not json:
+        note(f"training on {recipe.data.source} in {to}")
+    follow(training(recipe, to, order), json=json)
+    if json:
+        emit({"finished": True, "model": to})
+    else:
+        note(f"the model is in {to}; next: unmist sample {to}")
+    return 0
+
+
+def _show(estimate: "Estimate", *, json: bool) -> None:
+    if json:
+        emit({key: value for key, value in asdict(estimate).items() if key != "recipe"})
+        return
+    print(
+        f"{estimate.samples} samples in {clock(estimate.seconds)} at {estimate.speed:.0f} a second"
+    )
+    print(f"{estimate.parameters} parameters, samples of shape {estimate.recipe.shape}")
+    print(f"memory {memory(estimate.memory)}, disk {memory(estimate.disk)}")
+    print("nothing was written")

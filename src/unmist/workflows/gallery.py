@@ -1,0 +1,113 @@
+"""Samples to files: a picture each, a grid, the denoising as an animation."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from unmist.base import files
+from unmist.core.walk import State
+from unmist.run.model import Model
+from unmist.run.picture import flat, grid, save_film, save_picture
+from unmist.workflows.sample import Samples, Shot, settings_of
+
+__all__ = ["Written", "developed", "save_denoising", "save_grid", "save_samples", "zoom_for"]
+
+FILMED = 16  # so many samples are shown in the animation
+SIDE = 84  # pictures smaller than this are enlarged by a whole factor to be seen
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a call of `sample` left its files."""
+
+    pictures: tuple[Path, ...] = ()
+    grid: Path | None = None
+    film: Path | None = None
+    array: Path | None = None
+
+
+def developed(
+    model: Model, shot: Shot, states: Iterable[tuple[int, State]], *, film: bool = False
+) -> Samples:
+    """Drain `sampling`; with `film` each frame is what is seen (left) and the mean (right).
+
+    What is seen is x/hypot(alpha, sigma), the state at unit variance.
+    """
+    last: dict[int, Tensor] = {}
+    frames: list[np.ndarray] = []
+    calls = 0
+    for start, state in states:
+        last[start], calls = state.x, state.calls
+        if film and start == shot.first and state.mean is not None:
+            frames.append(_frame(model, state))
+    pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
+    return Samples(pixels, settings_of(model, shot, calls), calls, tuple(frames))
+
+
+def _frame(model: Model, state: State) -> np.ndarray:
+    """uint8 (n, c, h, 2*w) of the first few samples."""
+    assert state.mean is not None
+    x, mean = state.x[:FILMED], state.mean[:FILMED]
+    at = state.level if state.level.shape == () else state.level[:FILMED]
+    at = at.like(x)
+    seen = x / (at.alpha**2 + at.sigma**2).sqrt()
+    sides = [flat(model.codec.decode(part).cpu().numpy()) for part in (seen, mean)]
+    return np.concatenate(sides, axis=3)
+
+
+def save_samples(samples: Samples, shot: Shot, folder: Path) -> Written:
+    """Each sample as `seed-number.png`, and a grid of all where there is more than one.
+
+    Data that are no pictures (lines, volumes, clips, other channels) are kept as `samples.npy`
+    beside the pictures that show them.
+    """
+    pictures = []
+    for number, picture in enumerate(flat(samples.pixels), start=shot.first):
+        path = folder / f"{shot.seed}-{number:06}.png"
+        save_picture(path, picture, {**samples.settings, "sample": number, "kind": "sample"})
+        pictures.append(path)
+    whole = save_grid(samples, folder / "grid.png") if len(pictures) > 1 else None
+    array = None
+    if samples.pixels.ndim != 4 or samples.pixels.shape[1] not in (1, 3):
+        array = folder / "samples.npy"
+        with files.whole(array) as beside:
+            np.save(beside, samples.pixels)
+    return Written(tuple(pictures), whole, None, array)
+
+
+def save_grid(samples: Samples, path: Path) -> Path:
+    """All samples in one picture, whose settings repeat them all."""
+    zoom = zoom_for(flat(samples.pixels[:1]))
+    told = {**samples.settings, "count": len(samples.pixels), "kind": "grid"}
+    save_picture(path, grid(samples.pixels, zoom=zoom), told)
+    return path
+
+
+def save_denoising(samples: Samples, path: Path) -> Path:
+    """The film as an animation: noise to samples on the left, the mean on the right of each."""
+    assert samples.film, "sampled without film"
+    zoom = max(1, zoom_for(samples.film[0]) // 2)
+    frames = [grid(frame, columns=2, zoom=zoom) for frame in samples.film]
+    told = {**samples.settings, "count": len(samples.film[0]), "kind": "film"}
+    save_film(path, frames, told)
+    return path
+
+
+def zoom_for(pictures: np.ndarray) -> int:
+    """By what whole factor pictures (n, c, h, w) are enlarged to be seen on a screen."""
+    return max(1, SIDE // max(pictures.shape[2], 1))
+
+
+def with_film(written: Written, film: Path) -> Written:
+    """The same, and the animation."""
+    return replace(written, film=film)
+
+
+def written_paths(written: Written) -> Iterator[Path]:
+    """All of them, the most telling first."""
+    for path in (written.grid, written.film, written.array, *written.pictures):
+        if path is not None:
+            yield path

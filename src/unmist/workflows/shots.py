@@ -1,0 +1,91 @@
+"""Which sample: from the settings that a picture carries, or from names and numbers."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from unmist.base.faults import BadInput
+from unmist.run.model import Model
+from unmist.run.picture import read_settings
+from unmist.run.plain import from_plain, set_path, to_plain
+from unmist.run.recipe import FAMILIES
+from unmist.workflows.sample import Shot
+
+__all__ = ["MOST", "altered_shot", "shot_like", "whole_shot"]
+
+MOST = 1_000_000  # samples, or steps, in one go: beyond it is a slip of the finger
+_KNOWN = ("model", "hash", "sample", "seed", "eta", "exact", "nfe", "shape", "sampling")
+_MINE = (*_KNOWN, "version", "count", "kind")
+
+
+def whole_shot(model: Model, shot: Shot) -> Shot:
+    """The shot with the model's own steps, solver and spacing where it names none."""
+    base = model.recipe.sampling
+    return replace(
+        shot,
+        steps=base.steps if shot.steps is None else shot.steps,
+        solver=shot.solver or base.solver,
+        spacing=shot.spacing or base.spacing,
+    )
+
+
+def altered_shot(model: Model, shot: Shot, settings: Mapping[str, object]) -> Shot:
+    """A shot with values set by name: solver=heun, spacing.rho=5, eta=1. Raises BadInput."""
+    table = to_plain(whole_shot(model, shot), FAMILIES)
+    for path, value in settings.items():
+        table = set_path(table, path, value)
+    return checked_shot(from_plain(table, Shot, FAMILIES, "sample"))
+
+
+def checked_shot(shot: Shot) -> Shot:
+    """The shot, if its numbers can be used; BadInput names the one that cannot."""
+    for name, least, most in (
+        ("count", 1, MOST),
+        ("first", 0, 2**63),
+        ("seed", 0, 2**63),
+        ("steps", 1, MOST),
+        ("batch", 1, MOST),
+        ("eta", 0, 1),
+    ):
+        value = getattr(shot, name)
+        if value is not None and not least <= value <= most:
+            raise BadInput(f"{name} is {value}", where="sample", mend=f"{least} … {most}")
+    return shot
+
+
+def shot_like(model: Model, picture: Path, *, other_model: bool = False) -> Shot:
+    """The shot that made a picture: same seed, number, steps, solver, spacing.
+
+    Raises BadInput where the picture does not say, or says that another model made it (unless
+    other_model).
+    """
+    told = read_settings(picture)
+    if not {"hash", "sample", "seed", "sampling"} <= told.keys():
+        mend = "give a picture that `unmist sample` wrote"
+        raise BadInput("does not say how a sample was drawn", where=picture, mend=mend)
+    if told["hash"] != model.digest and not other_model:
+        raise BadInput(
+            f"another model made it ({str(told.get('model', ''))[:40]} {str(told['hash'])[:10]}, "
+            f"this one is {model.digest[:10]})",
+            where=picture,
+            mend="give that model, or pass --other-model",
+        )
+    return _shot_of(told, picture)
+
+
+def _shot_of(told: Mapping[str, object], picture: Path) -> Shot:
+    for key in told.keys() - set(_MINE):
+        raise BadInput(f"its settings have an unknown '{key[:40]}'", where=picture)
+    sampling = told["sampling"]
+    table = {
+        "first": told["sample"],
+        "count": told.get("count", 1),
+        "seed": told["seed"],
+        "eta": told.get("eta", 0.0),
+        "exact": told.get("exact", False),
+        **(sampling if isinstance(sampling, dict) else {"sampling": sampling}),
+    }
+    try:
+        return checked_shot(from_plain(table, Shot, FAMILIES, "settings"))
+    except BadInput as fault:
+        raise BadInput(f"{fault.where}: {fault.what}", where=picture, mend=fault.mend) from None
