@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unmist.core.condition import Signals, Sockets, Tokens
+from unmist.nn.attention import forward_mode
 
 __all__ = ["Count", "count", "signals_for"]
 
@@ -28,7 +29,8 @@ def count(net: nn.Module, shape: tuple[int, ...], sockets: Sockets) -> Count:
     weights = [p for p in net.parameters() if p.requires_grad]
     like = weights[0]
     x = torch.zeros(1, *shape, dtype=like.dtype, device=like.device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # the counter does not know the CPU's fused attention: forward mode has the plain products
+    with torch.no_grad(), forward_mode(), FlopCounterMode(display=False) as counter:
         net(x, x.new_zeros(1), signals_for(x, sockets))
     return Count(sum(p.numel() for p in weights), counter.get_total_flops() // 2)
 

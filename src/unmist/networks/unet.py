@@ -37,7 +37,7 @@ class UNet:
     the width (`levels`), and `blocks` residual blocks on the way down and again on the way up.
     Levels named in `attention` (0 is the finest) attend once, on the way down, among their places
     and to tokens, in heads of about `head` channels. `dropout` in [0, 1) acts in training only.
-    The defaults have 4.4 M parameters and 133 M multiply-adds a sample of 3x32x32.
+    The defaults have 4.4 M parameters and 134 M multiply-adds a sample of 3x32x32.
     """
 
     width: int = 64
