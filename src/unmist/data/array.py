@@ -107,7 +107,7 @@ def _chosen(arrays: Mapping[str, np.ndarray], names: list[str], where: str) -> s
 
 
 def _reason(error: Exception) -> str:
-    if "pickle" in str(error) or "Object arrays" in str(error):
+    if "pickle" in str(error) or "Python objects" in str(error):
         return "holds Python objects, which are never unpickled"
     if isinstance(error, FileNotFoundError):
         return "is not there"

@@ -182,6 +182,8 @@ def _told(index: Index, reading: Reading) -> tuple[str, ...]:
     told = [f"read at {width}x{height}{chosen}, fit {reading.fit}"]
     done = "padded" if reading.fit == "pad" else "enlarged"
     told += [f"{small} of {len(good)} pictures are smaller than that and {done}"] * (small > 0)
-    told += [f"{count} pictures: {remark}" for remark, count in sorted(remarks.items())]
-    told += [f"{len(index.unusable)} unusable pictures left out"] * bool(index.unusable)
+    told += [
+        f"{remark} ({count} of {len(good)} pictures)" for remark, count in sorted(remarks.items())
+    ]
+    told += [f"unusable pictures left out: {len(index.unusable)}"] * bool(index.unusable)
     return tuple(told)

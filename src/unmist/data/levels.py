@@ -7,7 +7,8 @@
 | LA, PA, RGBA, La, RGBa, and any transparent colour | composited on the background |
 | CMYK, YCbCr, HSV | Pillow's formulas (JPEG's inverted CMYK is turned round by the decoder) |
 | LAB | to sRGB through the CIE D50 profile |
-| I;16 (16-bit grey) | 0 … 65535 becomes 0 … 255; so does 16-bit colour, in the decoder |
+| I;16 (16-bit grey) | 0 … 65535 becomes 0 … 255, to the nearest level |
+| 16-bit colour | the decoder keeps the upper 8 bits: up to one level low |
 | I (32-bit whole numbers) | as they are if within 0 … 255, as 16-bit if within 0 … 65535 |
 | F (floating point) | 0 … 1 becomes 0 … 255; within 0 … 255 as they are; NaN is refused |
 | I, F beyond these | the picture's own smallest … largest becomes 0 … 255, which is told |
@@ -34,7 +35,8 @@ def to_levels(image: Image.Image, colour: tuple[int, int, int]) -> tuple[np.ndar
     if image.mode in _SIXTEEN or image.mode in ("I", "F"):
         return _numbers(image, colour)
     if image.has_transparency_data:
-        layers = np.asarray(image.convert("RGBA"))
+        straight = image.convert("LA") if image.mode == "La" else image  # La goes nowhere else
+        layers = np.asarray(straight.convert("RGBA"))
         return squeezed(on_background(layers[..., :3], layers[..., 3:], colour)), ""
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))[..., None], ""

@@ -21,6 +21,12 @@ LATER = "frames or pages after the first left out"
 DARK = "16-bit numbers that use less than a sixteenth of their range"
 _ORIENTATION = 0x0112
 _FOREIGN = (
+    (rb"\x89PNG", "a PNG whose header is damaged"),
+    (rb"\xff\xd8\xff", "a JPEG whose header is damaged"),
+    (rb"II\*\0|MM\0\*", "a TIFF that is damaged or of a kind not read"),
+    (rb"GIF8", "a GIF whose header is damaged"),
+    (rb"RIFF....WEBP", "a WebP that is damaged"),
+    (rb"....ftypavi[fs]", "an AVIF that is damaged, or this Pillow reads none"),
     (rb"%PDF", "a PDF document"),
     (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript program"),
     (rb"\s*(<\?xml[^>]*>\s*|<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", "an SVG drawing"),
