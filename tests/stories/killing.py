@@ -17,7 +17,7 @@ import torch
 from unmist.networks.unet import UNet
 from unmist.run.recipe import Data, Recipe, Saving
 from unmist.training.loop import Schooling
-from unmist.workflows.train import train
+from unmist.workflows.train import Order, train
 
 
 def recipe(source: Path) -> Recipe:
@@ -36,7 +36,7 @@ def child(source: Path, to: Path) -> None:
         os.setpgid(0, 0)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        train(recipe(source), to)
+        train(recipe(source), to, Order(threads=1))
         code = 0
     finally:
         os._exit(code)
@@ -69,8 +69,12 @@ def killed_run(source: Path, to: Path, chance: random.Random, kills: int, sig: i
 def main(folder: Path, seed: int, runs: int, kills: int, sig: int) -> None:
     torch.set_num_threads(1)
     source, chance = folder / "data.npz", random.Random(seed)
-    train(replace(recipe(source), saving=Saving(checkpoint=240, look=1000)), folder / "warm")
-    train(recipe(source), folder / "whole")
+    train(
+        replace(recipe(source), saving=Saving(checkpoint=240, look=1000)),
+        folder / "warm",
+        Order(threads=1),
+    )
+    train(recipe(source), folder / "whole", Order(threads=1))
     taken = [killed_run(source, folder / f"run{i}", chance, kills, sig) for i in range(runs)]
     json.dump({"seed": seed, "kills": taken}, sys.stdout)
 

@@ -16,8 +16,14 @@ def kill(folder: Path, runs: int, kills: int, number: int) -> dict:
     np.savez(folder / "data.npz", x=draw.integers(0, 256, (96, 1, 8, 8), dtype=np.uint8))
     script = Path(__file__).with_name("killing.py")
     call = [sys.executable, str(script), str(folder), "1", str(runs), str(kills), str(number)]
-    done = subprocess.run(call, capture_output=True, text=True, check=False,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    done = subprocess.run(
+        call,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,7 +1,6 @@
 """A training run in its folder: begun, resumed, saved, rolled back."""
 
 import json
-import platform
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from unmist.base import files
 from unmist.base.faults import BadInput, Diverged
+from unmist.base.machine import Machine, differences, facts
 from unmist.codecs.pixels import Pixels
 from unmist.core.condition import Cond
 from unmist.data.dataset import DataSet
@@ -22,9 +22,20 @@ from unmist.run.recipe import FAMILIES, Recipe, Saving, read_recipe, write_recip
 from unmist.run.weights import fill, load_weights, write_weights
 from unmist.training.loop import Batches, Learner
 
-__all__ = ["Course", "begin", "cleared", "learner_of", "measured", "resume", "same_recipe"]
+__all__ = [
+    "Course",
+    "begin",
+    "cleared",
+    "learner_of",
+    "measured",
+    "resume",
+    "same_recipe",
+    "stored",
+]
 
-OURS = set("about.json card.md log.jsonl looks recipe.toml samples scores.json state weights".split())
+OURS = frozenset(
+    "about.json card.md log.jsonl looks recipe.toml samples scores.json state weights".split()  # noqa: SIM905
+)
 
 
 @dataclass
@@ -116,16 +127,16 @@ def learner_of(recipe: Recipe, data: DataSet, device: torch.device) -> Learner:
 
 
 def begin(
-    folder: Path, recipe: Recipe, data: DataSet, device: torch.device, start: Path | None
+    folder: Path, recipe: Recipe, data: DataSet, machine: Machine, start: Path | None
 ) -> Course:
     """A new run: recipe and facts written, a checkpoint at 0 samples; warm from `start`."""
-    learner = learner_of(recipe, data, device)
+    learner = learner_of(recipe, data, torch.device(machine.device))
     if start is not None:
         source = start / WEIGHTS if start.is_dir() else start
         for net in (learner.net, learner.ema):
             fill(net, load_weights(source), where=source)
     course = Course(folder, recipe, data, learner)
-    files.write_json(folder / "about.json", {**facts(data), "parent": str(start or "")})
+    files.write_json(folder / "about.json", about(data, machine, start))
     course.save()
     # last: a folder with a recipe has everything that resuming needs
     write_recipe(folder / "recipe.toml", recipe)
@@ -157,23 +168,28 @@ def cleared(folder: Path, *, fresh: bool) -> None:
             files.remove(folder / name)
 
 
+def stored(folder: Path) -> dict[str, object]:
+    """The facts in `about.json`."""
+    path = folder / "about.json"
+    told = files.parse_json(files.read_bytes(path, most=1 << 20), where=path)
+    if not isinstance(told, dict) or not {"machine", "fingerprint"} <= told.keys():
+        raise BadInput("is not what a run writes", where=path, mend="restore it from a copy")
+    return told
+
+
 def resume(
-    folder: Path, data: DataSet, device: torch.device, *, accept_drift: bool, accept_rounding: bool
+    folder: Path, data: DataSet, machine: Machine, *, accept_drift: bool, accept_rounding: bool
 ) -> Course:
-    """The run in `folder` from its newest whole checkpoint."""
-    recipe = read_recipe(folder / "recipe.toml")
-    about = files.parse_json(
-        files.read_bytes(folder / "about.json", most=1 << 20), where=folder / "about.json"
-    )
-    assert isinstance(about, dict)
-    if about["fingerprint"] != data.fingerprint and not accept_drift:
+    """The run in `folder` from its newest whole checkpoint, with as many threads as it began."""
+    recipe, before = read_recipe(folder / "recipe.toml"), stored(folder)
+    if before["fingerprint"] != data.fingerprint and not accept_drift:
         raise BadInput(
             "the data changed since this run began",
             where=folder,
             mend="restore them, start in another folder, or pass --accept-drift",
         )
-    notices = _same_machine(folder, about, accept_rounding)
-    learner = learner_of(recipe, data, device)
+    notices = _same_machine(folder, before["machine"], machine, accept_rounding)
+    learner = learner_of(recipe, data, torch.device(machine.device))
     course = Course(folder, recipe, data, learner, notices=notices)
     restore(course)
     _trim_log(course)
@@ -198,37 +214,31 @@ def restore(course: Course) -> None:
     course.notices += found.notices
 
 
-def facts(data: DataSet) -> dict[str, object]:
-    """What the run was made with: versions, machine, data."""
+def about(data: DataSet, machine: Machine, start: Path | None) -> dict[str, object]:
+    """What the run was made with: machine, versions, data, the model it began from."""
     return {
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "threads": torch.get_num_threads(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
+        "machine": facts(machine),
         "data": data.name,
         "rows": len(data),
         "held": len(data.held),
         "fingerprint": data.fingerprint,
         "licence": data.licence,
+        "parent": str(start or ""),
     }
 
 
-def _same_machine(folder: Path, about: dict[str, object], accept: bool) -> tuple[str, ...]:
-    """Threads as they were; other differences change the last digits: told, or refused."""
-    torch.set_num_threads(int(str(about["threads"])))
-    now = {"torch": str(torch.__version__), "capability": torch.backends.cpu.get_cpu_capability()}
-    changed = [
-        f"{name} {about[name]} is now {value}"
-        for name, value in now.items()
-        if about[name] != value
-    ]
-    if changed and not accept:
+def _same_machine(folder: Path, before: object, machine: Machine, accept: bool) -> tuple[str, ...]:
+    """What is no longer as it was: told, or refused where it changes the last digits."""
+    assert isinstance(before, dict)
+    changed = differences(before, facts(machine))
+    rounding = [line for line in changed if line.split()[0] not in ("python", "system", "unmist")]
+    if rounding and not accept:
         raise BadInput(
-            f"{', '.join(changed)}: the run would not go on to the bit",
+            f"{', '.join(rounding)}: the run would not go on to the bit",
             where=folder,
             mend="pass --accept-rounding, or use the machine it began on",
         )
-    return tuple(changed)
+    return changed
 
 
 def _trim_log(course: Course) -> None:
@@ -245,11 +255,14 @@ def _seen(line: str, path: Path) -> int:
     return int(entry["seen"]) if isinstance(entry, dict) else 0
 
 
-def same_recipe(asked: Recipe, folder: Path) -> None:
+def same_recipe(asked: Recipe, folder: Path, *, any_length: bool = False) -> None:
     """Refuse to resume under another recipe; what was measured at the start does not count."""
-    stored = read_recipe(folder / "recipe.toml")
-    asked = replace(asked, shape=stored.shape, codec=stored.codec, saving=stored.saving)
-    ours, theirs = to_plain(asked, FAMILIES), to_plain(stored, FAMILIES)
+    there = read_recipe(folder / "recipe.toml")
+    asked = replace(asked, shape=there.shape, codec=there.codec, saving=there.saving)
+    if any_length:  # a time budget became a length when the run began
+        plan = replace(asked.training, samples=there.training.samples)
+        asked = replace(asked, training=plan)
+    ours, theirs = to_plain(asked, FAMILIES), to_plain(there, FAMILIES)
     for path in _differences(ours, theirs, "recipe"):
         raise BadInput(
             f"{path}, but the run began otherwise",

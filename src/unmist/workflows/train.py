@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unmist.base.machine import Machine, choose
 from unmist.base.noise import Noise
 from unmist.core.denoiser import NetDenoiser
 from unmist.core.plan import descend
@@ -16,7 +17,16 @@ from unmist.core.walk import final, started, walk
 from unmist.data.dataset import DataSet
 from unmist.data.opening import open_data
 from unmist.run import checkpoint
-from unmist.run.course import Course, begin, cleared, learner_of, measured, resume, same_recipe
+from unmist.run.course import (
+    Course,
+    begin,
+    cleared,
+    learner_of,
+    measured,
+    resume,
+    same_recipe,
+    stored,
+)
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.picture import grid, save_picture
@@ -36,7 +46,7 @@ class Order:
 
     budget: seconds, turned into a length once; start: a model to begin from; fresh: throw an
     earlier run in the folder away; accept_drift, accept_rounding: go on although data or machine
-    changed.
+    changed; device: auto, cpu, cuda or mps; threads: 0 for all (a resumed run keeps its own).
     """
 
     budget: float | None = None
@@ -44,7 +54,8 @@ class Order:
     fresh: bool = False
     accept_drift: bool = False
     accept_rounding: bool = False
-    device: str = "cpu"
+    device: str = "auto"
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ def planned(recipe: Recipe, order: Order) -> Estimate:
 
 def _speed(recipe: Recipe, data: DataSet, order: Order) -> tuple[float, int]:
     """Samples a second of updates that are thrown away, after two to warm up; parameters."""
-    learner = learner_of(recipe, data, torch.device(order.device))
+    learner = learner_of(recipe, data, torch.device(machine_of(order).device))
     for _ in range(2):
         learner.advance()
     start, first = time.perf_counter(), learner.seen
@@ -141,24 +152,39 @@ def train(recipe: Recipe, to: Path | str, order: Order | None = None) -> Model:
     return load(to)
 
 
+def machine_of(order: Order, threads: int = 0) -> Machine:
+    """The machine as this run uses it; torch is told the number of threads."""
+    machine = choose(order.device, threads=threads or order.threads, precision="float32")
+    torch.set_num_threads(machine.threads)
+    return machine
+
+
 def _course(recipe: Recipe, to: Path, order: Order) -> Course:
     """The run of this folder, resumed or begun."""
-    device = torch.device(order.device)
     checkpoint.sweep(to / "state")
     if (to / "recipe.toml").exists() and not order.fresh:
-        if order.budget is None:
-            same_recipe(recipe, to)
-        data = opened(recipe, order)
+        same_recipe(recipe, to, any_length=order.budget is not None)
+        machine = machine_of(order, threads_of(to))
         return resume(
-            to, data, device, accept_drift=order.accept_drift, accept_rounding=order.accept_rounding
+            to,
+            opened(recipe, order),
+            machine,
+            accept_drift=order.accept_drift,
+            accept_rounding=order.accept_rounding,
         )
     cleared(to, fresh=order.fresh)
-    data = opened(recipe, order)
+    data, machine = opened(recipe, order), machine_of(order)
     if order.budget is not None:
         speed = _speed(measured(recipe, data), data, order)[0]
         plan = replace(recipe.training, samples=_length(recipe, speed, order.budget))
         recipe = replace(recipe, training=plan)
-    return begin(to, measured(recipe, data), data, device, order.start)
+    return begin(to, measured(recipe, data), data, machine, order.start)
+
+
+def threads_of(folder: Path) -> int:
+    """With how many threads the run in a folder began."""
+    machine = stored(folder)["machine"]
+    return int(machine["threads"]) if isinstance(machine, dict) else 0
 
 
 def _steps(course: Course, stop: Stop) -> Iterator[Report]:
