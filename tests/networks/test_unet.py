@@ -86,7 +86,8 @@ def test_layouts_of_the_input_do_not_matter():
 
 
 def test_it_learns_a_denoiser_of_two_points():
-    # fails if clock, skip sums or output do not work together: the truth is tanh(x / sigma^2)
+    # fails if clock, skip sums or output do not work together: the truth is tanh(x / sigma^2);
+    # without the clock no answer is nearer than 0.25 at both ends
     net = TINY.build((1, 1), Sockets())
     g = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(net.parameters(), 2e-2)
@@ -101,4 +102,4 @@ def test_it_learns_a_denoiser_of_two_points():
     for log_sigma in (-0.8, 0.0, 0.8):
         truth = torch.tanh(x / torch.tensor(2 * log_sigma).exp())
         got = net(x, torch.full((41,), log_sigma), Signals())
-        assert (got - truth).abs().mean() < 0.1
+        assert (got - truth).abs().mean() < 0.2
