@@ -10,7 +10,7 @@ from unmist.core.condition import Cond, Signals
 from unmist.core.level import Level, lift
 from unmist.core.prediction import Prediction, mean_of
 
-__all__ = ["Chunked", "Denoiser", "NetDenoiser", "Network", "steer"]
+__all__ = ["Chunked", "Denoiser", "NetDenoiser", "Network", "Within", "steer"]
 
 
 class Denoiser(Protocol):
@@ -79,6 +79,27 @@ class Chunked:
             mean = self.denoise(x[index], here[index], part, there=goal)
             means.append(mean[: min(self.rows, count - start)])
         return torch.cat(means)
+
+
+@dataclass(frozen=True)
+class Within:
+    """Asked outside sigma/alpha in [low, high], answers as at the nearest end.
+
+    A network says little at levels that it was never trained at, and eps nothing at NOISE, where
+    beyond sigma/alpha = 80 nothing but the mean of the data is left to know.
+    """
+
+    denoise: Denoiser
+    low: float = 0.002
+    high: float = 80.0
+
+    def __call__(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
+    ) -> Tensor:
+        """Shape of x."""
+        alpha = torch.maximum(here.alpha, here.sigma / self.high)
+        sigma = torch.maximum(here.sigma, here.alpha * self.low)
+        return self.denoise(x, Level(alpha, sigma), cond, there=there)
 
 
 class LogDensity(Protocol):

@@ -13,7 +13,7 @@ from unmist.core.level import Level
 from unmist.core.schedule import Schedule
 from unmist.core.table import Table
 
-__all__ = ["Discrete", "EvenLogSnr", "EvenTime", "Karras", "Spacing", "spacings"]
+__all__ = ["Discrete", "EvenLogSnr", "EvenTime", "Karras", "Logistic", "Spacing", "spacings"]
 
 
 class Spacing(Protocol):
@@ -95,6 +95,49 @@ class Karras:
         least, most = (end ** (1 / self.rho) for end in ends(schedule, self.low, self.high))
         ratio = (most + ramp(steps) * (least - most)) ** self.rho
         return schedule.process(-2 * ratio.log())
+
+
+@spacings("logistic")
+@dataclass(frozen=True)
+class Logistic:
+    """Even quantiles of a logistic law of log(sigma/alpha), from the schedule's top to DATA.
+
+    q = 1/(1 + (center/r)^(1/width)) falls evenly from the top's (1 at NOISE) to 0 in `steps`
+    strides, so levels crowd around r = center, where the mean changes most, and thin out to both
+    ends; the last finite level is about center/steps^width and follows the number of steps. r is
+    held inside [low, high] and the schedule's ends; a network never trained near NOISE is better
+    asked through `unmist.core.denoiser.Within` than started late. With width 1 on the flow schedule
+    this is even time.
+    """
+
+    center: float = 1.0
+    width: float = 1.3
+    low: float = 0.002
+    high: float = math.inf
+
+    def __call__(self, schedule: Schedule, steps: int) -> Level:
+        """(steps,) levels."""
+        top, bottom = self._quantile(schedule.top), self._quantile(schedule.bottom)
+        most = min(top, 1 / (1 + (self.center / self.high) ** (1 / self.width)))
+        least = max(bottom, 1 / (1 + (self.center / self.low) ** (1 / self.width)))
+        if not least < most:
+            raise BadInput("no levels", where="spacing.logistic", mend="widen low and high")
+        falling = most + ramp(steps) * (max(least, most / steps) - most)
+        exact = schedule.top if most == top else None
+        inner = falling[1:] if exact else falling
+        levels = schedule.process(-2 * self._log_ratio(inner))
+        if exact is None:
+            return levels
+        return Level(
+            torch.cat([exact.alpha.reshape(1), levels.alpha]),
+            torch.cat([exact.sigma.reshape(1), levels.sigma]),
+        )
+
+    def _quantile(self, level: Level) -> float:
+        return float(torch.sigmoid((level.log_ratio - math.log(self.center)) / self.width))
+
+    def _log_ratio(self, quantile: Tensor) -> Tensor:
+        return math.log(self.center) + self.width * torch.special.logit(quantile)
 
 
 @spacings("discrete")
