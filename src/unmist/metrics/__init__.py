@@ -1,0 +1,1 @@
+"""How good samples are: distances, diversity, copies, each with what real pictures would get."""
