@@ -192,3 +192,24 @@ def test_an_array_of_levels_is_mapped_not_read(tmp_path):
     assert isinstance(base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         data.values[0] = 0
+
+
+def test_large_sets_are_compared_once(tmp_path, monkeypatch):
+    """Fails if every opening of a large array compares all its rows again, or forgets the twins."""
+    monkeypatch.setattr("unmist.data.memory._LARGE", 5)
+    monkeypatch.setenv("UNMIST_CACHE", str(tmp_path / "cache"))
+    twice = np.concatenate([GREY, GREY[:2]])
+    np.save(tmp_path / "a.npy", twice)
+    first = open_data(tmp_path / "a.npy")
+    monkeypatch.setattr("unmist.data.memory.groups", None)
+    second = open_data(tmp_path / "a.npy")
+    np.testing.assert_array_equal(first.held, second.held)
+    assert set(first.held) & {0, 6} in (set(), {0, 6})
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
+    """Fails if an array cannot be opened on a machine without a place for the cache."""
+    monkeypatch.setattr("unmist.data.memory._LARGE", 5)
+    (tmp_path / "file").write_text("in the way")
+    np.save(tmp_path / "a.npy", GREY)
+    assert len(open_data(tmp_path / "a.npy", cache=tmp_path / "file")) == 6

@@ -13,7 +13,7 @@ import numpy as np
 
 from unmist.base.faults import BadInput
 from unmist.data.fit import default_size, fitted, with_channels
-from unmist.data.index import FORMAT, Index, Row, cannot
+from unmist.data.index import FORMAT, Index, Row
 from unmist.data.picture import decoded, header_size
 from unmist.data.reading import Reading
 from unmist.data.split import content_keys
@@ -61,7 +61,7 @@ def decode_into(beside: Path, tree: Tree, reading: Reading) -> tuple[Index, np.n
     """Decode a tree into pixels.npy and groups.npy of a folder; the index without its words."""
     rows, thumbs, grey = [], [], True
     raw = beside / "pixels.raw"
-    with cannot(beside), raw.open("wb") as out:
+    with raw.open("wb") as out:
         for read in _mapped(lambda file: _read(file, reading), tree.files):
             rows.append(read.row)
             if read.pixels is not None:
@@ -73,9 +73,8 @@ def decode_into(beside: Path, tree: Tree, reading: Reading) -> tuple[Index, np.n
     keys = tuple(row.key for row in rows if not row.reason)
     group = groups(keys, np.stack(thumbs)) if thumbs else np.zeros(0, np.int64)
     shape = (channels, *reading.size)
-    with cannot(beside):
-        _turned(raw, beside / "pixels.npy", len(keys), shape)
-        np.save(beside / "groups.npy", group)
+    _turned(raw, beside / "pixels.npy", len(keys), shape)
+    np.save(beside / "groups.npy", group)
     index = Index(
         FORMAT, str(tree.root), shape, tuple(rows), tree.bad, tree.others, (), None, None, (), ""
     )

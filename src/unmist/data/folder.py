@@ -15,7 +15,6 @@ from unmist.data.fit import enlarged
 from unmist.data.index import (
     Index,
     cache_root,
-    cannot,
     drift,
     saved,
     shelf,
@@ -119,8 +118,7 @@ def _scanned(tree: Tree, words: Words, reading: Reading, place: Path) -> tuple[R
             pixels = np.load(beside / "pixels.npy", mmap_mode="r", allow_pickle=False)
             marked = fingerprint(_rows(index, pixels, group, reading))
             index = replace(index, fingerprint=marked)
-            with cannot(beside):
-                written(index, beside)
+            written(index, beside)
     found = _loaded(place, reading)
     if found is None:
         raise CannotWrite("the index cannot be read back", where=shown(str(place)))

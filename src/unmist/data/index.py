@@ -1,12 +1,10 @@
 """What a scan leaves in the cache: a list of the files and their decoded pixels, ready to map."""
 
-import errno
 import json
 import os
-import shutil
-import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from unmist.base import files
 from unmist.base.faults import BadInput, CannotWrite
 from unmist.data.captions import Words
 from unmist.data.tree import Bad, Tree, shown
@@ -23,8 +22,8 @@ __all__ = [
     "Drift",
     "Index",
     "Row",
+    "cache_home",
     "cache_root",
-    "cannot",
     "drift",
     "saved",
     "shelf",
@@ -100,21 +99,26 @@ class Drift:
         return ", ".join([*parts, *(["captions or classes changed"] if self.words else [])])
 
 
-def cache_root(cache: str | Path | None, source: Path) -> Path:
-    """The argument, else UNMIST_CACHE, else ~/.cache/unmist; never inside the user's own folder."""
+def cache_home(cache: str | os.PathLike | None) -> Path:
+    """The argument, else UNMIST_CACHE, else ~/.cache/unmist; below it, the part for data."""
     chosen = cache or os.environ.get("UNMIST_CACHE")
     try:
         root = Path(chosen) if chosen else Path.home() / ".cache" / "unmist"
     except RuntimeError:  # no home directory
         raise CannotWrite("no home directory for the cache", mend="set UNMIST_CACHE") from None
-    root, inside = root.absolute(), source.resolve()
-    if root.resolve().is_relative_to(inside):
+    return root.absolute() / "data"
+
+
+def cache_root(cache: str | os.PathLike | None, source: Path) -> Path:
+    """The cache's home; BadInput where that lies inside the user's own folder."""
+    home = cache_home(cache)
+    if home.resolve().is_relative_to(source.resolve()):
         raise BadInput(
             "the cache lies inside the data folder",
-            where=shown(str(root)),
+            where=shown(str(home.parent)),
             mend="set UNMIST_CACHE (or cache=) to a place outside it",
         )
-    return root / "data"
+    return home
 
 
 def shelf(root: Path, folder: Path) -> Path:
@@ -144,53 +148,28 @@ def stored(place: Path) -> tuple[Index, np.ndarray, np.ndarray] | None:
 
 
 @contextmanager
-def cannot(place: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into one line."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "the disk is full" if full else f"cannot write the index ({error.strerror})"
-        raise CannotWrite(
-            what, where=shown(str(place)), mend="set UNMIST_CACHE elsewhere"
-        ) from None
-
-
-@contextmanager
 def saved(place: Path) -> Iterator[Path]:
-    """A folder beside `place` to write into, which takes its place when the block ends well.
+    """A folder to write into, which takes the place of `place` when the block ends well.
 
     Each file is on the disk before the folder gets its name, so a reader sees all of it or none.
+    CannotWrite where the disk refuses; then the old one stands.
     """
-    with cannot(place):
+    with files.told(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=place.parent))
-    try:
+    _swept(place.parent)
+    with files.whole_folder(place) as beside:
         yield beside
-        with cannot(place):
-            for file in beside.iterdir():
-                _synced(file)
-            _swapped(beside, place)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        for file in beside.iterdir():
+            files.sync(file)
+        files.remove(place)
 
 
-def _synced(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _swapped(beside: Path, place: Path) -> None:
-    trash = Path(tempfile.mkdtemp(prefix=".trash-", dir=place.parent))
-    try:
-        if place.exists():
-            place.rename(trash / "old")
-        beside.rename(place)
-    finally:
-        shutil.rmtree(trash, ignore_errors=True)
+def _swept(home: Path) -> None:
+    """Remove what killed scans left a day ago or more; younger ones may be another's at work."""
+    for left in home.glob(f"{files.TEMPORARY}*"):
+        with suppress(OSError):  # its owner may be quicker
+            if time.time() - left.stat().st_mtime > 86_400:
+                files.remove(left)
 
 
 def written(index: Index, beside: Path) -> None:

@@ -13,10 +13,9 @@ from unmist.data.builtin import BUILT_IN, built_in
 from unmist.data.dataset import DataSet, Rows, assemble
 from unmist.data.fit import enlarged, fitted, with_channels
 from unmist.data.folder import folder_rows
+from unmist.data.memory import grouped
 from unmist.data.reading import Reading, checked_size
-from unmist.data.split import content_keys
 from unmist.data.tree import shown
-from unmist.data.twins import groups, thumbnails
 
 __all__ = ["located", "open_data", "other_rows"]
 
@@ -50,7 +49,7 @@ def open_data(  # noqa: PLR0913 - the public door: each setting by its name, as 
         where = None if cache is None else Path(cache)
         rows, _ = folder_rows(place, reading, cache=where, accept_drift=accept_drift)
         return assemble(rows)
-    return assemble(other_rows(place, reading))
+    return assemble(other_rows(place, reading, cache))
 
 
 def located(source: str | os.PathLike) -> str | Path:
@@ -72,10 +71,14 @@ def located(source: str | os.PathLike) -> str | Path:
     return path
 
 
-def other_rows(place: str | Path, reading: Reading) -> Rows:
-    """The rows of a built-in set or an array file, at the reading's size and channels."""
+def other_rows(place: str | Path, reading: Reading, cache: str | os.PathLike | None) -> Rows:
+    """The rows of a built-in set or an array file, at the reading's size and channels.
+
+    Keys and twins are those of the originals, so the split is the same at every size.
+    """
     layout = reading.layout
     rows = array_rows(place, layout) if isinstance(place, Path) else built_in(place)
+    rows = grouped(rows, cache)
     size = reading.size or rows.values.shape[2:]
     channels = reading.channels or rows.values.shape[1]
     if (channels, *size) == rows.values.shape[1:]:
@@ -90,11 +93,10 @@ def other_rows(place: str | Path, reading: Reading) -> Rows:
 
 
 def _reshaped(rows: Rows, size: tuple[int, int], channels: int, reading: Reading) -> Rows:
-    """Every row fitted. Keys and twins stay those of the originals, so the split does not move."""
-    keys = content_keys(rows.values)
+    """Every row fitted."""
     small = enlarged(rows.values.shape[2:], size, reading.fit)
     done = "padded" if reading.fit == "pad" else "enlarged"
-    values = np.empty((len(keys), channels, *size), np.uint8)
+    values = np.empty((len(rows.keys), channels, *size), np.uint8)
     for row, target in zip(rows.values, values, strict=True):
         pixels = fitted(np.ascontiguousarray(row.transpose(1, 2, 0)), size, reading)
         target[:] = with_channels(pixels, channels).transpose(2, 0, 1)
@@ -102,7 +104,5 @@ def _reshaped(rows: Rows, size: tuple[int, int], channels: int, reading: Reading
     return replace(
         rows,
         values=values,
-        keys=keys,
-        group=groups(keys, thumbnails(rows.values)),
         notes=(*rows.notes, told, *([f"all pictures are smaller and {done}"] * small)),
     )

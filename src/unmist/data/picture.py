@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -64,7 +65,7 @@ def _known() -> tuple[str, ...]:
     return tuple(kind for kind in FORMATS if kind in Image.OPEN)
 
 
-def header_size(raw: BytesIO) -> tuple[int, int] | None:
+def header_size(raw: IO[bytes]) -> tuple[int, int] | None:
     """(height, width) from the header alone, None where it cannot be read."""
     try:
         with Image.open(raw, formats=_known()) as image:

@@ -41,26 +41,28 @@ class Reading:
         _one_of("on_bad", self.on_bad, ("stop", "skip"))
         _one_of("layout", self.layout, ("first", "last", None))
         _one_of("channels", self.channels, (1, 3, None))
-        assert self.colour
+        _rgb(self.background)
 
     @property
     def colour(self) -> tuple[int, int, int]:
         """The background in red, green, blue."""
-        try:
-            found = ImageColor.getrgb(self.background)
-        except (ValueError, AttributeError):
-            raise BadInput(
-                f"no colour called {self.background!r}",
-                where="background",
-                mend="e.g. white, #ff8800",
-            ) from None
-        return found[0], found[1], found[2]
+        return _rgb(self.background)
 
     @property
     def digest(self) -> str:
         """Names the settings that change decoded pixels; `on_bad` does not."""
         settings = {name: value for name, value in asdict(self).items() if name != "on_bad"}
         return sha256(repr(sorted(settings.items())).encode()).hexdigest()[:16]
+
+
+def _rgb(name: str) -> tuple[int, int, int]:
+    try:
+        found = ImageColor.getrgb(name)
+    except (ValueError, AttributeError):
+        raise BadInput(
+            f"no colour called {name!r}", where="background", mend="e.g. white, #ff8800"
+        ) from None
+    return found[0], found[1], found[2]
 
 
 def _one_of(name: str, value: object, known: tuple) -> None:

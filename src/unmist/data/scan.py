@@ -1,7 +1,7 @@
 """`scan`: decode everything once, report on it, and leave the index that training reads."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from unmist.base.faults import BadInput
@@ -10,9 +10,7 @@ from unmist.data.folder import scan_folder
 from unmist.data.opening import located, other_rows
 from unmist.data.reading import PLAIN, Reading
 from unmist.data.report import Report, reported
-from unmist.data.split import content_keys
 from unmist.data.tree import shown
-from unmist.data.twins import groups, thumbnails
 
 __all__ = ["Scan", "scan"]
 
@@ -43,14 +41,10 @@ def scan(
         if not index.good:
             _refuse_empty(str(place), tuple(map(str, index.unusable)))
     else:
-        rows = other_rows(place, reading)
-    group = rows.group
-    if group is None:
-        keys = content_keys(rows.values)
-        group = groups(keys, thumbnails(rows.values))
-        rows = replace(rows, keys=keys, group=group)
+        rows = other_rows(place, reading, cache)
+    assert rows.group is not None
     data = assemble(rows)
-    return Scan(reported(data, group, index), data)
+    return Scan(reported(data, rows.group, index), data)
 
 
 def _refuse_empty(folder: str, reasons: tuple[str, ...]) -> None:
