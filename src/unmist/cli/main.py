@@ -133,7 +133,7 @@ def _usage(text: str) -> str:
     """The parser's sentences as `what; mend`."""
     text = " ".join(text.split()).rstrip(".")
     text = text.replace(". Did you mean", "; did you mean").replace(". Available", "; available")
-    return text.replace("? Available commands:", "? Commands:")
+    return text.replace("Unused Tokens:", "not understood:")
 
 
 def _say(line: str) -> None:

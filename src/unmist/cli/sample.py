@@ -121,7 +121,8 @@ def _written(samples: "Samples", shot: "Shot", place: Path, *, film: bool) -> "W
 def _say(samples: "Samples", written: "Written") -> None:
     from unmist.workflows.gallery import written_paths
 
-    note(f"{len(samples.pixels)} samples, {samples.calls} network evaluations each")
+    count = len(samples.pixels)
+    note(f"{count} sample{'s' * (count > 1)}, {samples.calls} network evaluations each")
     paths = list(written_paths(written))
     for path in paths[:3]:
         print(path)

@@ -110,10 +110,12 @@ def train(
     json
         Print lines of JSON on stdout instead of progress.
     """
+    from unmist.data.opening import located
     from unmist.workflows.train import planned, training
 
     what, way = what or What(), way or Way()
     order, recipe = way.order(), what.recipe_for(data)
+    located(recipe.data.source)  # before a folder is made for the run
     if plan:
         _show(planned(recipe, order), json=json)
         return 0

@@ -15,7 +15,7 @@ from unmist.workflows.sample import Samples, Shot, settings_of
 
 __all__ = ["Written", "developed", "save_denoising", "save_grid", "save_samples", "zoom_for"]
 
-FILMED = 16  # so many samples are shown in the animation
+FILMED = 12  # so many samples are shown in the animation
 SIDE = 84  # pictures smaller than this are enlarged by a whole factor to be seen
 
 
@@ -90,7 +90,7 @@ def save_denoising(samples: Samples, path: Path) -> Path:
     """The film as an animation: noise to samples on the left, the mean on the right of each."""
     assert samples.film, "sampled without film"
     zoom = max(1, zoom_for(samples.film[0]) // 2)
-    frames = [grid(frame, columns=2, zoom=zoom) for frame in samples.film]
+    frames = [grid(frame, columns=3, zoom=zoom) for frame in samples.film]
     told = {**samples.settings, "count": len(samples.film[0]), "kind": "film"}
     save_film(path, frames, told)
     return path

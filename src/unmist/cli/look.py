@@ -1,0 +1,183 @@
+"""`unmist look`: data, runs, pictures; `look noise IMAGE`; `look schedules`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from json import loads
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App, Parameter
+
+from unmist.base import files
+from unmist.cli.output import emit, note, plain
+
+if TYPE_CHECKING:
+    from unmist.workflows.look_run import RunLook
+
+__all__ = ["Plan", "app", "look", "noise", "schedules"]
+
+app = App(name="look")
+
+
+@app.default
+def look(what: str, /, *, to: Path | None = None, json: bool = False) -> int:
+    """Look at a data set, a run, or the settings of a picture.
+
+    A folder or file called "noise" or "schedules" is meant as ./noise, ./schedules.
+
+    Parameters
+    ----------
+    what
+        A folder of pictures, an array file, a built-in set; a run's folder; a picture.
+    to
+        Where the contact sheet (a .png) or the run's curves (a folder) go.
+    json
+        Print one JSON object on stdout.
+    """
+    from unmist.workflows.look import look as looked
+    from unmist.workflows.look_data import DataLook
+    from unmist.workflows.look_run import RunLook
+
+    found = looked(what, to)
+    if isinstance(found, DataLook):
+        if json:
+            emit({**loads(found.report.as_json()), "sheet": found.sheet})
+        else:
+            print(found.report.as_text())
+            print(f"contact sheet: {found.sheet}")
+    elif json:
+        emit(found)
+    else:
+        print("\n".join(_run_lines(found) if isinstance(found, RunLook) else _told(found, "")))
+    return 0
+
+
+def _told(table: object, path: str) -> Iterator[str]:
+    """A nested table as `a.b: value` lines."""
+    if isinstance(table, dict):
+        for key, value in table.items():
+            yield from _told(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield f"{path}: {plain(table)}"
+
+
+def _run_lines(run: "RunLook") -> Iterator[str]:
+    yield f"{run.name}: {run.state}; {run.seen} of {run.samples} samples seen"
+    yield f"loss {run.loss:.4f}, held out {run.held:.4f} ± {run.held_error:.4f}"
+    for name, text in run.recipe.items():
+        yield f"{name}: {text}"
+    for notice in run.notices:
+        yield f"note at {notice}"
+    yield from _told(run.scores, "score") if run.scores else ["scores: none yet"]
+    for path in (run.curves, run.strip):
+        if path is not None:
+            yield f"picture: {path}"
+
+
+@app.command
+def noise(
+    image: Path,
+    /,
+    *,
+    schedule: str = "cosine",
+    steps: int = 8,
+    seed: int = 0,
+    to: Path = Path("noise.png"),
+    json: bool = False,
+) -> int:
+    """A picture at rising noise, with log-SNR, alpha and sigma under each column.
+
+    Parameters
+    ----------
+    image
+        Any picture.
+    schedule
+        cosine, flow, linear, scaled_linear, sigmoid, exploding or table.
+    steps
+        How many columns, both ends among them.
+    seed
+        Of the noise.
+    to
+        The .png to write.
+    json
+        Print the figures as one JSON object, with the noise's measured variance beside sigma^2.
+    """
+    from unmist.run.picture import save_picture
+    from unmist.workflows.look_noise import labelled, noise_row, opened_picture
+    from unmist.workflows.look_schedules import named_schedules
+
+    chosen = named_schedules((schedule,))[schedule]
+    row = noise_row(opened_picture(image), chosen, steps=steps, seed=seed)
+    settings = {"kind": "noise", "schedule": schedule, "columns": steps, "seed": seed}
+    save_picture(to, labelled(row), settings)
+    columns = [{**asdict(column), "sigma_squared": column.sigma**2} for column in row.columns]
+    if json:
+        emit({**settings, "picture": to, "figures": columns})
+    else:
+        for column in row.columns:
+            print(
+                f"log-SNR {column.log_snr:8.3f}  alpha {column.alpha:.4f}  sigma {column.sigma:.4f}"
+                f"  variance of the noise {column.noise_variance:.4f} ± {column.variance_error:.4f}"
+            )
+        print(f"picture: {to}")
+    return 0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The plan whose stops are marked.
+
+    Parameters
+    ----------
+    spacing
+        karras, log_snr or time.
+    steps
+        How many.
+    """
+
+    spacing: str = "karras"
+    steps: int = 12
+
+
+@app.command
+def schedules(
+    *names: str, plan: Plan | None = None, to: Path = Path("schedules.png"), json: bool = False
+) -> int:
+    """The curves of the noise schedules, with a plan's steps marked on them.
+
+    Parameters
+    ----------
+    names
+        Which ones; all of them by default.
+    to
+        The .png to write.
+    json
+        Print all curves and stops as one JSON object.
+    """
+    from unmist.base.faults import BadInput
+    from unmist.workflows.look_schedules import (
+        curve_of,
+        drawn_curves,
+        named_schedules,
+        named_spacing,
+    )
+
+    plan = plan or Plan()
+    if to.suffix.lower() != ".png":
+        raise BadInput("is no name for a picture", where=to, mend="end it in .png")
+    spacing = named_spacing(plan.spacing)
+    curves = {
+        name: curve_of(name, schedule, spacing, plan.steps)
+        for name, schedule in named_schedules(names).items()
+    }
+    picture = drawn_curves(curves)
+    files.write_bytes(to, picture)
+    if json:
+        emit({"picture": to, "spacing": plan.spacing, "schedules": curves})
+    else:
+        for name, curve in curves.items():
+            ends = f"log-SNR {curve.log_snr[0]:.2f} … {curve.log_snr[-1]:.2f}"
+            note(f"{name}: {ends}, {len(curve.stops)} stops")
+        print(f"picture: {to}")
+    return 0

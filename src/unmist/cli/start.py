@@ -1,0 +1,75 @@
+"""`unmist start`: the whole way at once, on real data that come with the package."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unmist.cli.flags import recipe_of, seconds
+from unmist.cli.output import emit, note
+from unmist.cli.progress import clock, follow
+from unmist.cli.sample import drawn
+
+if TYPE_CHECKING:
+    from unmist.run.model import Model
+
+__all__ = ["start"]
+
+COUNT = 64
+
+
+def start(
+    *, to: Path | None = None, data: str = "digits", budget: str = "6m", seed: int = 0,
+    json: bool = False,
+) -> int:  # fmt: skip
+    """Train on real digits, draw samples and an animation of the denoising, write a model card.
+
+    Stopped at any moment, the same command goes on. Ends about a minute after the budget.
+
+    Parameters
+    ----------
+    to
+        The folder of it all (default: unmist- and the name of the data).
+    data
+        A built-in set, a folder of pictures, an .npz or .npy file.
+    budget
+        How long to train, as in 6m.
+    seed
+        Of everything random.
+    json
+        Print lines of JSON on stdout instead of progress.
+    """
+    from unmist.data.opening import located
+    from unmist.run.card import write_card
+    from unmist.run.model import load
+    from unmist.workflows.train import Order, training
+
+    recipe = recipe_of(data, None, None, {"training.seed": seed})
+    order = Order(budget=seconds(budget))
+    located(data)
+    folder = to or Path(f"unmist-{Path(data).stem}")
+    if not json:
+        note(f"1 of 3: training on {data} for {clock(order.budget or 0)}, in {folder}")
+    follow(training(recipe, folder, order), json=json)
+    if not json:
+        note(f"2 of 3: drawing {COUNT} samples")
+    places = {"model": folder, **_drawings(load(folder), folder, seed)}
+    if not json:
+        note("3 of 3: writing the model card")
+    places["card"] = write_card(folder)
+    if json:
+        emit({"finished": True, **places})
+    else:
+        for name, path in places.items():
+            print(f"{name:10} {path}")
+    return 0
+
+
+def _drawings(model: "Model", folder: Path, seed: int) -> dict[str, Path]:
+    from unmist.workflows.gallery import save_denoising, save_samples
+    from unmist.workflows.sample import Shot
+
+    shot = Shot(count=COUNT, seed=seed)
+    samples = drawn(model, shot, film=True)
+    written = save_samples(samples, shot, folder / "samples")
+    film = save_denoising(samples, folder / "samples" / "denoising.webp")
+    assert written.grid is not None
+    return {"grid": written.grid, "animation": film, "samples": folder / "samples"}

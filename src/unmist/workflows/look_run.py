@@ -1,0 +1,137 @@
+"""A run looked at: how far it is, its losses, its looks through the training as a film strip."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from unmist.base import files
+from unmist.base.faults import BadInput
+from unmist.run.card import summary
+from unmist.run.picture import grid, save_picture
+from unmist.run.story import Story, read_story
+
+__all__ = ["RunLook", "look_run"]
+
+FRAMES = 8
+
+
+@dataclass(frozen=True)
+class RunLook:
+    """State, figures and the pictures made. held and held_error are nan before the first."""
+
+    name: str
+    state: str
+    seen: int
+    samples: int
+    loss: float
+    held: float
+    held_error: float
+    speed: float
+    notices: tuple[str, ...]
+    recipe: dict[str, str]
+    scores: dict[str, object]
+    curves: Path | None
+    strip: Path | None
+
+
+def look_run(folder: Path, to: Path) -> RunLook:
+    """Read a run's folder; leave `curves.png` and `strip.png` in the folder `to`.
+
+    Raises BadInput where it is no run, CannotWrite.
+    """
+    story = read_story(folder)
+    nan = float("nan")
+    last = story.points[-1] if story.points else None
+    held = story.held[-1][1] if story.held else None
+    return RunLook(
+        name=story.name,
+        state=_state(story),
+        seen=story.seen,
+        samples=story.recipe.training.samples,
+        loss=last.loss if last else nan,
+        held=held.mean if held else nan,
+        held_error=held.error if held else nan,
+        speed=last.speed if last else nan,
+        notices=tuple(f"{p.seen}: {p.notice}" for p in story.points if p.notice),
+        recipe=summary(story),
+        scores=dict(story.scores),
+        curves=_curves(story, to) if last else None,
+        strip=_strip(story, to),
+    )
+
+
+def _state(story: Story) -> str:
+    if story.busy:
+        return "training now"
+    return "finished" if story.finished else "stopped; the same train command goes on with it"
+
+
+def _strip(story: Story, to: Path) -> Path | None:
+    """Up to eight looks, evenly chosen, the last one among them."""
+    if not story.looks:
+        return None
+    last = len(story.looks) - 1
+    chosen = sorted({round(i * last / (FRAMES - 1)) for i in range(FRAMES)})
+    frames = [_opened(story.looks[i]) for i in chosen]
+    frames = [frame for frame in frames if frame.shape == frames[-1].shape]
+    save_picture(to / "strip.png", grid(np.stack(frames), len(frames), gap=8), {"kind": "looks"})
+    return to / "strip.png"
+
+
+def _opened(path: Path) -> np.ndarray:
+    """One of our own grids, uint8 (c, h, w)."""
+    try:
+        with Image.open(BytesIO(files.read_bytes(path, most=1 << 26)), formats=("PNG",)) as image:
+            pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise BadInput("is damaged", where=path, mend="delete it: looks are only to see") from None
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _curves(story: Story, to: Path) -> Path:
+    """Losses over samples seen, and the held-out loss by noise level as it fell."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    seen, loss = [p.seen for p in story.points], np.array([p.loss for p in story.points])
+    left.plot(seen, loss, color="C0", alpha=0.3, linewidth=1)
+    left.plot(seen, _smooth(loss), color="C0", label="training, smoothed")
+    if story.held:
+        at, held = zip(*story.held, strict=True)
+        spread = [h.error for h in held]
+        mean = [h.mean for h in held]
+        left.errorbar(at, mean, spread, fmt=".-", color="C1", label="held out, ± one error")
+    left.set(xlabel="samples seen", ylabel="loss", title="loss", yscale="log")
+    left.legend(frameon=False)
+    for number, (count, one) in enumerate(story.held):
+        middle = [(low + high) / 2 for low, high in zip(one.edges, one.edges[1:], strict=False)]
+        shade = 0.15 + 0.85 * (number + 1) / len(story.held)
+        label = f"after {count}" if number in (0, len(story.held) - 1) else None
+        right.plot(middle, one.means, ".-", color="C1", alpha=shade, label=label)
+    right.set(xlabel="log(sigma/alpha)", ylabel="loss", title="held-out loss by noise level")
+    if story.held:
+        right.legend(frameon=False)
+    for axis in (left, right):
+        axis.grid(alpha=0.25)
+    out = BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    with files.told(to):
+        to.mkdir(parents=True, exist_ok=True)
+    files.write_bytes(to / "curves.png", out.getvalue())
+    return to / "curves.png"
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """A running mean over a twentieth of the points, of those that are finite."""
+    width = max(1, len(values) // 20)
+    kept = np.isfinite(values)
+    window = np.ones(width)
+    total = np.convolve(np.where(kept, values, 0), window, "same")
+    count = np.convolve(kept, window, "same")
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
