@@ -3,14 +3,16 @@
 import os
 import platform
 import sys
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Machine", "autocast", "choose", "cores", "differences", "facts", "free_memory"]
 
@@ -45,9 +47,10 @@ def choose(device: str = "auto", *, threads: int = 0, precision: str = "auto") -
     if not 0 <= threads <= 1024:
         raise BadInput(f"{threads} threads", where="--threads", mend="0 (all) … 1024")
     there = _devices()
-    if device not in ("auto", *there):
+    by_name: dict[str, Device] = {"auto": there[0], **{kind: kind for kind in there}}
+    if device not in by_name:
         raise BadInput(f"torch finds no {device} here", where="--device", mend=f"use {there[0]}")
-    chosen = next(kind for kind in there if device in ("auto", kind))
+    chosen = by_name[device]
     return Machine(chosen, threads or cores(), _precision(chosen, precision))
 
 
@@ -82,7 +85,7 @@ def _precision(device: Device, wanted: str) -> Precision:
     return "bfloat16" if halved else "float32"
 
 
-def autocast(machine: Machine) -> AbstractContextManager[None]:
+def autocast(machine: Machine) -> "torch.autocast":
     """Run the network calls of a block in the machine's precision; master weights stay float32."""
     import torch
 

@@ -86,9 +86,10 @@ def _discard(path: Path) -> None:
 
 def _holds(path: Path, manifest: bytes) -> bool:
     try:
-        return _verified(path) is not None and (path / MANIFEST).read_bytes() == manifest
+        _verified(path)
     except BadInput:
         return False
+    return (path / MANIFEST).read_bytes() == manifest
 
 
 def _prune(folder: Path, seen: int, keep: int) -> None:

@@ -50,7 +50,7 @@ def _plain(value: object, hint: object, families: Families) -> object:
     hint = _without_none(hint)
     if (family := _family(hint, families)) is not None:
         return {KIND: family.name_of(value), **to_plain(value, families)}
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return to_plain(value, families)
     if (inner := _items(hint, families)) is not None:
         if isinstance(value, Mapping):
@@ -83,7 +83,7 @@ def _part(
         raise BadInput(f"nested more than {DEEPEST} deep", where=path)
     if (family := _family(hint, families)) is not None:
         return _member(data, family, families, path, default, depth)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _fields(_table(data, path), hint, families, path, default, depth)
     if (inner := _items(hint, families)) is None:
         return _leaf(data, hint, path)
