@@ -118,6 +118,7 @@ def renoised(x: Tensor, here: Level, there: Level, eps: Tensor, gain: float = 1.
     left = keep * here.sigma
     # (a-b)(a+b) and not a^2-b^2: levels of one plan may agree to the last digits.
     spread = (there.sigma - left) * (there.sigma + left)
-    if bool((spread < -1e-12 * there.sigma**2).any()):
+    up, down = there.sigma * here.alpha, there.alpha * here.sigma  # at NOISE a ratio is infinite
+    if bool((up < down * (1 - 1e-9)).any()):
         raise ValueError(f"renoise goes up only, not from {here} to {there}")
     return lift(keep, x) * x + lift(gain * spread.clamp(min=0).sqrt(), x) * eps
