@@ -5,5 +5,9 @@ set -eu
 cd "$(dirname "$0")"
 . scripts/venv.sh
 prepare ""
+case " $* " in
+*" --to"*) ;;
+*) set -- --to runs/digits "$@" ;;
+esac
 echo "Running $venv/bin/unmist start $*"
 exec "$venv/bin/unmist" start "$@"

@@ -6,6 +6,8 @@ import random
 import shutil
 import subprocess
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -16,6 +18,14 @@ from unmist.base.faults import CannotWrite
 from unmist.run import checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* fork:DeprecationWarning")
+
+
+@pytest.fixture
+def tmp_path():
+    """In memory where there is such a place: thousands of syncs would wait for the disk."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 def content(number, size=600):
