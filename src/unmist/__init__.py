@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from unmist.run.recipe import schedules as schedules
     from unmist.run.recipe import solvers as solvers
     from unmist.workflows.doctor import doctor as doctor
+    from unmist.workflows.evaluate import evaluate as evaluate
     from unmist.workflows.look import look as look
     from unmist.workflows.sample import sample as sample
     from unmist.workflows.train import train as train
@@ -51,6 +52,7 @@ _ROOMS = {
     "run.model": ("load",),
     "run.recipe": ("Recipe", "predictions", "schedules", "solvers"),
     "workflows.doctor": ("doctor",),
+    "workflows.evaluate": ("evaluate",),
     "workflows.look": ("look",),
     "workflows.sample": ("sample",),
     "workflows.train": ("train",),

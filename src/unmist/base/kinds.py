@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from unmist.base.faults import BadInput
 
@@ -16,6 +16,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
 
 T = TypeVar("T")
+Part = TypeVar("Part")
 
 
 class Kinds(Generic[T]):
@@ -25,12 +26,14 @@ class Kinds(Generic[T]):
         self.family = family
         self._table: dict[str, type[T]] = {}
 
-    def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
+    def __call__(self, name: str) -> Callable[[type[Part]], type[Part]]:
         """Register the class below under `name`."""
 
-        def put(part: type[T]) -> type[T]:
-            assert name not in self._table, f"two {self.family}s called {name}"
-            self._table[name] = part
+        table = cast("dict[str, object]", self._table)
+
+        def put(part: type[Part]) -> type[Part]:
+            assert name not in table, f"two {self.family}s called {name}"
+            table[name] = part
             return part
 
         return put

@@ -36,6 +36,9 @@ COMMANDS = {
     ),
     "train": Command("unmist.cli.train:train", "Train a model on a folder, an array or a set."),
     "sample": Command("unmist.cli.sample:sample", "Draw samples from a trained model."),
+    "evaluate": Command(
+        "unmist.cli.evaluate:evaluate", "Measure a model: distance, coverage, copies."
+    ),
     "look": Command(
         "unmist.cli.look:app", "Look at data, a run, a picture's settings, noise, schedules."
     ),
@@ -82,12 +85,13 @@ def parser() -> "App":
     app = App(
         name="unmist",
         help=ABOUT,
-        version=unmist.__version__,
+        version=str(unmist.__version__),
         default_parameter=Parameter(negative=()),
         exit_on_error=False,
         print_error=False,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
+        help_format="plaintext",  # markdown would cost as much as all the rest
     )
     for name, command in COMMANDS.items():
         app.command(command.where, name=name)
@@ -107,6 +111,8 @@ def _ended(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):  # `| head` has seen enough
         _silence()
         return 141
+    if isinstance(error, OSError) and not error.filename:
+        _silence()
     code, line = _told(error)
     _say(f"unmist: {line}")
     return code
@@ -122,8 +128,8 @@ def _told(error: BaseException) -> tuple[int, str]:
         return 71, f"not enough memory; {mend}"
     if type(error).__module__.startswith("cyclopts"):
         return BadInput.code, _usage(str(error))
-    if isinstance(error, OSError) and error.filename:
-        return CannotWrite.code, f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return CannotWrite.code, f"{error.filename or 'stdout'}: {error.strerror}"
     kind = type(error).__name__
     what = " ".join(str(error).split())[:200]
     return 1, f"a fault of unmist itself ({kind}: {what}); repeat with --debug for the whole trace"

@@ -8,7 +8,6 @@ Only their ratio matters to a denoiser.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -167,12 +166,12 @@ class Curve:
                 mend="check the function, or narrow low and high",
             )
 
-    @cached_property
+    @property
     def top(self) -> Level:
         """At t = high."""
         return self(self.high)
 
-    @cached_property
+    @property
     def bottom(self) -> Level:
         """At t = low."""
         return self(self.low)

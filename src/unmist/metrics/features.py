@@ -34,9 +34,7 @@ CLUSTERS = 100
 
 
 class Features(Protocol):
-    """Any named function from uint8 pictures (b, c, *s) to float32 (b, d)."""
-
-    name: str
+    """Any function from uint8 pictures (b, c, *s) to float32 (b, d)."""
 
     def __call__(self, values: Tensor) -> Tensor:
         """The features of a batch."""
@@ -109,6 +107,7 @@ def learn_features(
     if told is None:
         chosen, classes, learned = np.arange(len(values)), cluster(values, seed=seed), "clusters"
     else:
+        assert labels is not None
         chosen, learned = told, "labels"
         classes = np.unique(labels[told], return_inverse=True)[1]
     net = train_classifier(values[chosen], classes.astype(np.int64), lessons=lessons, seed=seed)

@@ -81,7 +81,7 @@ class DiTModule(nn.Module):
     def changes(self, clock: Tensor, vector: Tensor | None) -> tuple[Tensor, ...]:
         """What each block is told, (b, 1, share) each, in one layer for all of them."""
         wide = self.clock(clock)
-        if vector is not None:
+        if vector is not None and self.vector is not None:
             wide = wide + self.vector(vector.to(wide.dtype))
         wide = nn.functional.silu(self.mix(wide))
         return self.change(wide)[:, None].split(self.shares, 2)
@@ -103,7 +103,7 @@ class Block(nn.Module):
         """x (b, n, c), change (b, 1, 6c): scale-1, shift and gate for both branches."""
         scale, shift, gate, scale_two, shift_two, gate_two = change.chunk(6, 2)
         x = x + gate * self.dropout(self.own(modulated(x, scale, shift)))
-        if self.other is not None:
+        if self.other is not None and tokens is not None:
             x = x + self.other(layer_norm(x, x.shape[2:]), *tokens)
         hidden = gelu(self.wide(modulated(x, scale_two, shift_two)), approximate="tanh")
         return x + gate_two * self.dropout(self.narrow(hidden))

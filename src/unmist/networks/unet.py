@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -92,10 +93,11 @@ class UNetModule(nn.Module):
         self.up = nn.ModuleList(Stage(settings, axes, k, None) for k in levels)
         pairs = list(pairwise(widths))
         self.smaller = nn.ModuleList(Downsample(axes, pair) for pair in pairs)
-        self.larger = nn.ModuleList(Upsample(axes, pair[::-1]) for pair in pairs)
+        self.larger = nn.ModuleList(Upsample(axes, (coarse, fine)) for fine, coarse in pairs)
         self.last_norm = nn.GroupNorm(groups_of(widths[0]), widths[0])
         self.last = zeroed(convolution(axes, (widths[0], channels * cell), edge))
-        self.shares = [stage.share for stage in (*self.down, *reversed(self.up))]
+        stages = cast("list[Stage]", [*self.down, *reversed(self.up)])
+        self.shares = [stage.share for stage in stages]
         self.change = nn.Linear(wide, sum(self.shares))
 
     def forward(self, x: Tensor, clock: Tensor, signals: Signals) -> Tensor:
@@ -120,7 +122,7 @@ class UNetModule(nn.Module):
     def changes(self, clock: Tensor, vector: Tensor | None) -> Tensor:
         """What all blocks are told, in one layer for all of them: (b, sum of shares)."""
         wide = self.clock(clock)
-        if vector is not None:
+        if vector is not None and self.vector is not None:
             wide = wide + self.vector(vector.to(wide.dtype))
         return self.change(silu(self.mix(wide)))
 
@@ -136,7 +138,7 @@ class Stage(nn.Module):
         )
         attends = tokens is not None and level in settings.attention
         heads = heads_of(width, settings.head)
-        self.attention = AttentionBlock(width, heads, tokens) if attends else None
+        self.attention = AttentionBlock(width, heads, tokens or 0) if attends else None
         self.share = 2 * width * count
 
     def forward(self, x: Tensor, change: Tensor, tokens: Tokens | None) -> Tensor:

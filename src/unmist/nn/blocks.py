@@ -28,8 +28,8 @@ def convolution(axes: int, width: tuple[int, int], size: int, stride: int = 1) -
 
 def zeroed(layer: nn.Module) -> nn.Module:
     """The same layer with weight and bias zero: a residual branch then starts as nothing."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for part in layer.parameters(recurse=False):
+        nn.init.zeros_(part)
     return layer
 
 
@@ -84,7 +84,7 @@ class AttentionBlock(nn.Module):
         """x (b, c, *s); tokens are values (b, m, k) and mask (b, m)."""
         places = self.norm(x).flatten(2).transpose(1, 2)
         mixed = self.own(places)
-        if self.other is not None:
+        if self.other is not None and tokens is not None:
             mixed = mixed + self.other(places, *tokens)
         return x + mixed.transpose(1, 2).unflatten(2, x.shape[2:])
 
@@ -115,5 +115,6 @@ class Upsample(nn.Module):
         """(b, in, *ceil(sizes/2)) -> (b, out, *sizes)."""
         large = interpolate(self.layer(x), scale_factor=2.0, mode="nearest")
         for axis, n in enumerate(sizes, 2):
-            large = large.narrow(axis, 0, n)
+            if large.shape[axis] != n:  # a slice of everything would still cost a pass backward
+                large = large.narrow(axis, 0, n)
         return large

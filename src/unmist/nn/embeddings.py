@@ -16,6 +16,8 @@ class Clock(nn.Module):
     are bounded, so a clock outside its range misleads the network but never overflows it.
     """
 
+    rates: Tensor
+
     def __init__(self, out: int, features: int = 64) -> None:
         super().__init__()
         self.layer = nn.Linear(features, out)

@@ -43,7 +43,7 @@ class Average:
     def update(self, average: nn.Module, net: nn.Module, step: int) -> None:
         """After the step-th update, from 1: average moves by 1 - (1 - 1/step)^(gamma + 1)."""
         keep = (1 - 1 / step) ** (self.gamma + 1)
-        ours, theirs = list(average.parameters()), [p.detach() for p in net.parameters()]
+        ours, theirs = ([p.detach() for p in part.parameters()] for part in (average, net))
         torch._foreach_lerp_(ours, theirs, 1 - keep)
         for mine, other in zip(average.buffers(), net.buffers(), strict=True):
             mine.copy_(other)
