@@ -12,6 +12,7 @@ from unmist.base import files
 from unmist.cli.output import emit, note, plain
 
 if TYPE_CHECKING:
+    from unmist.workflows.look_noise import Column
     from unmist.workflows.look_run import RunLook
 
 __all__ = ["Plan", "app", "look", "noise", "schedules"]
@@ -94,33 +95,38 @@ def noise(
     schedule
         cosine, flow, linear, scaled_linear, sigmoid, exploding or table.
     steps
-        How many columns, both ends among them.
+        How many columns, with both ends.
     seed
         Of the noise.
     to
         The .png to write.
     json
-        Print the figures as one JSON object, with the noise's measured variance beside sigma^2.
+        Print the figures as one JSON object.
     """
     from unmist.run.picture import save_picture
     from unmist.workflows.look_noise import labelled, noise_row, opened_picture
     from unmist.workflows.look_schedules import named_schedules
 
-    chosen = named_schedules((schedule,))[schedule]
+    (chosen,) = named_schedules((schedule,)).values()
     row = noise_row(opened_picture(image), chosen, steps=steps, seed=seed)
-    settings = {"kind": "noise", "schedule": schedule, "columns": steps, "seed": seed}
-    save_picture(to, labelled(row), settings)
-    columns = [{**asdict(column), "sigma_squared": column.sigma**2} for column in row.columns]
+    told = {"kind": "noise", "schedule": schedule, "columns": steps, "seed": seed}
+    save_picture(to, labelled(row), told)
     if json:
-        emit({**settings, "picture": to, "figures": columns})
+        emit({**told, "picture": to, "figures": [_table(column) for column in row.columns]})
     else:
-        for column in row.columns:
-            print(
-                f"log-SNR {column.log_snr:8.3f}  alpha {column.alpha:.4f}  sigma {column.sigma:.4f}"
-                f"  variance of the noise {column.noise_variance:.4f} ± {column.variance_error:.4f}"
-            )
-        print(f"picture: {to}")
+        print("\n".join([*map(_figures, row.columns), f"picture: {to}"]))
     return 0
+
+
+def _table(column: "Column") -> dict[str, float]:
+    return {**asdict(column), "sigma_squared": column.sigma**2}
+
+
+def _figures(column: "Column") -> str:
+    return (
+        f"log-SNR {column.log_snr:8.3f}  alpha {column.alpha:.4f}  sigma {column.sigma:.4f}"
+        f"  variance of the noise {column.noise_variance:.4f} ± {column.variance_error:.4f}"
+    )
 
 
 @Parameter(name="*")

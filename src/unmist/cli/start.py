@@ -17,7 +17,7 @@ COUNT = 64
 
 
 def start(
-    *, to: Path | None = None, data: str = "digits", budget: str = "6m", seed: int = 0,
+    *, data: str = "digits", to: Path | None = None, budget: str = "6m", seed: int = 0,
     json: bool = False,
 ) -> int:  # fmt: skip
     """Train on real digits, draw samples and an animation of the denoising, write a model card.
@@ -37,30 +37,34 @@ def start(
     json
         Print lines of JSON on stdout instead of progress.
     """
-    from unmist.data.opening import located
     from unmist.run.card import write_card
     from unmist.run.model import load
-    from unmist.workflows.train import Order, training
 
-    recipe = recipe_of(data, None, None, {"training.seed": seed})
-    order = Order(budget=seconds(budget))
-    located(data)
-    folder = to or Path(f"unmist-{Path(data).stem}")
-    if not json:
-        note(f"1 of 3: training on {data} for {clock(order.budget or 0)}, in {folder}")
-    follow(training(recipe, folder, order), json=json)
-    if not json:
-        note(f"2 of 3: drawing {COUNT} samples")
+    folder, told = to or Path(f"unmist-{Path(data).stem}"), _quiet if json else note
+    told(f"1 of 3: training on {data} for {clock(seconds(budget))}, in {folder}")
+    _train(data, folder, budget, seed, json=json)
+    told(f"2 of 3: drawing {COUNT} samples")
     places = {"model": folder, **_drawings(load(folder), folder, seed)}
-    if not json:
-        note("3 of 3: writing the model card")
+    told("3 of 3: writing the model card")
     places["card"] = write_card(folder)
     if json:
         emit({"finished": True, **places})
     else:
-        for name, path in places.items():
-            print(f"{name:10} {path}")
+        print("\n".join(f"{name:10} {path}" for name, path in places.items()))
     return 0
+
+
+def _quiet(line: str) -> None:
+    """Where programs listen, the steps are not told."""
+
+
+def _train(data: str, folder: Path, budget: str, seed: int, *, json: bool) -> None:
+    from unmist.data.opening import located
+    from unmist.workflows.train import Order, training
+
+    recipe = recipe_of(data, None, None, {"training.seed": seed})
+    located(data)  # before a folder is made for the run
+    follow(training(recipe, folder, Order(budget=seconds(budget))), json=json)
 
 
 def _drawings(model: "Model", folder: Path, seed: int) -> dict[str, Path]:
