@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from importlib.metadata import distributions
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
 import torch
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -250,7 +251,7 @@ def test_no_places_of_one_machine():
 
 
 def installed():
-    return {re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d.version for d in distributions()}
+    return {plain_name(found.metadata["Name"]) for found in distributions()}
 
 
 def test_nothing_unwanted_is_installed():
@@ -261,16 +262,38 @@ def test_nothing_unwanted_is_installed():
     assert [name for name in installed() if re.fullmatch(unwanted, name)] == []
 
 
+def plain_name(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def closure(requirements):
+    """All packages these need on this machine, as far as they are installed, extras included."""
+    names, here, waiting = set(), installed(), [Requirement(line) for line in requirements]
+    while waiting:
+        requirement = waiting.pop()
+        name = plain_name(requirement.name)
+        if name not in names and name in here:
+            names.add(name)
+            for line in distribution(name).requires or []:
+                inner = Requirement(line)
+                extras = ["", *requirement.extras]
+                if not inner.marker or any(inner.marker.evaluate({"extra": e}) for e in extras):
+                    waiting.append(inner)
+    return names
+
+
 def test_everything_is_pinned():
     """Fails if ./go or ./check would install something whose version is not in the lock."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [re.fullmatch(r"([A-Za-z0-9_.-]+)==([\w.]+)", line) for line in lines if line[:1] != "#"]
     assert all(pins), "a line that is no pin"
-    names = {re.sub(r"[-_.]+", "-", match[1]).lower() for match in pins}
+    names = {plain_name(match[1]) for match in pins}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    wanted = {re.match(r"[\w-]+", line)[0].lower() for group in groups for line in group}
-    assert wanted - names == set()
+    wanted = [line for group in groups for line in group]
+    assert {plain_name(Requirement(line).name) for line in wanted} - names == set()
+    of_a_gpu = () if torch.version.cuda is None else ("nvidia", "triton", "cuda")
+    assert {name for name in closure(wanted) - names if not name.startswith(of_a_gpu)} == set()
     assert not [name for name in names if name.startswith(("nvidia", "triton", "opencv"))]
     assert "torchvision" not in names
 
