@@ -20,7 +20,7 @@ TIMES = torch.cat([torch.logspace(-4, -1, 30), torch.linspace(0.11, 0.9999, 90)]
 
 @every
 def test_there_and_back(name):
-    # fails if time -> level -> log-SNR -> time, or log-SNR -> time -> log-SNR, loses more than 1e-12
+    # fails if time -> log-SNR -> time, or log-SNR -> time -> log-SNR, loses more than 1e-12
     schedule, t = SCHEDULES[name], TIMES
     if isinstance(schedule, Curve):
         t = t[(t > schedule.low) & (t < schedule.high)]

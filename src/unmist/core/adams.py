@@ -36,8 +36,8 @@ class Adams:
     stochastic = False
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3, 4):
-            raise BadInput(f"order {self.order}", where="solver.adams", mend="1 to 4")
+        if self.order not in (1, 2, 3):  # more would need a better first step than Euler's
+            raise BadInput(f"order {self.order}", where="solver.adams", mend="1, 2 or 3")
         if not self.scale > 0:
             raise BadInput(f"scale {self.scale}", where="solver.adams", mend="above 0")
 
@@ -56,13 +56,11 @@ class Adams:
     ) -> Asking:
         """Correct, then predict."""
         mean = yield from mean_at(x, here, there)
-        older = past[::-1]
-        if older and self.order > 1:
-            nodes = [(here, mean), *((old.level, old.mean) for old in older)]
-            x = self._advance(older[0].x, older[0].level, here, nodes[: self.order])
-        nodes = [(here, mean), *((old.level, old.mean) for old in older)]
-        ahead = self._advance(x, here, there, nodes[: self.order])
-        return ahead, Seen(here, x, mean)
+        nodes = [(here, mean), *((old.level, old.mean) for old in past[::-1])][: self.order]
+        if past and self.order > 1:
+            better = self._advance(past[-1].x, past[-1].level, here, nodes)
+            x = torch.where(lift(here.sigma, x) > 0, better, x)  # what is finished stays
+        return self._advance(x, here, there, nodes), Seen(here, x, mean)
 
     def _advance(
         self, x: Tensor, here: Level, there: Level, means: list[tuple[Level, Tensor]]

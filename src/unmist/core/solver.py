@@ -264,17 +264,26 @@ class SdeMultistep:
         past: tuple[Seen, ...],
         noise: Callable[[Tensor], Tensor],
     ) -> Asking:
-        """From NOISE the mean renoised; to DATA the mean itself."""
+        """From NOISE the mean renoised; to DATA the mean itself; where nothing changes, x."""
         mean = yield from mean_at(x, here, there)
         seen, to = Seen(here, x, mean), there.like(x)
-        if touches_end(here, there):
-            return to.alpha * mean + to.sigma * noise(x), seen
-        h = stride(here, there)
-        take = -torch.expm1(-2 * h)
+        fade, take, lean = self._weights(here, there, past)
         drive = mean
-        if past and not touches_end(past[-1].level):
-            near = stride(past[-1].level, here) / h
-            drive = mean + (mean - past[-1].mean) / lift(2 * near, x)
-        keep = there.sigma / here.sigma * torch.exp(-h)
-        ahead = lift(keep, x) * x + lift(there.alpha * take, x) * drive
-        return ahead + lift(there.sigma * take.sqrt(), x) * noise(x), seen
+        if past:
+            drive = mean + lift(lean, x) * (mean - past[-1].mean)
+        keep = lift(euler_parts(here, there)[0] * fade, x)
+        ahead = keep * x + to.alpha * lift(take, x) * drive
+        return ahead + to.sigma * lift(take.sqrt(), x) * noise(x), seen
+
+    def _weights(
+        self, here: Level, there: Level, past: tuple[Seen, ...]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """e^-h, 1 - e^-2h and h/(2*h_before): 0, 1 and 0 from NOISE and to DATA."""
+        still = (here.alpha == there.alpha) & (here.sigma == there.sigma)
+        h = torch.where(still, 0.0, stride(here, there))
+        lean = torch.zeros_like(h)
+        if past:
+            before = stride(past[-1].level, here)
+            usable = h.isfinite() & before.isfinite() & (before != 0)
+            lean = torch.where(usable, h / (2 * torch.where(usable, before, 1.0)), 0.0)
+        return torch.exp(-h), -torch.expm1(-2 * h), lean
