@@ -105,7 +105,7 @@ class Logistic:
     q = 1/(1 + (center/r)^(1/width)) falls evenly from the top's (1 at NOISE) to 0 in `steps`
     strides, so levels crowd around r = center, where the mean changes most, and thin out to both
     ends; the last finite level is about center/steps^width and follows the number of steps. r is
-    held inside [low, high] and the schedule's ends; a network never trained near NOISE is better
+    held inside [low, high] (0: no limit above) and the schedule's ends; a network never trained near NOISE is better
     asked through `unmist.core.denoiser.Within` than started late. With width 1 on the flow schedule
     this is even time.
     """
@@ -113,12 +113,12 @@ class Logistic:
     center: float = 1.0
     width: float = 1.3
     low: float = 0.002
-    high: float = math.inf
+    high: float = 0.0
 
     def __call__(self, schedule: Schedule, steps: int) -> Level:
         """(steps,) levels."""
         top, bottom = self._quantile(schedule.top), self._quantile(schedule.bottom)
-        most = min(top, 1 / (1 + (self.center / self.high) ** (1 / self.width)))
+        most = min(top, 1 / (1 + (self.center / (self.high or math.inf)) ** (1 / self.width)))
         least = max(bottom, 1 / (1 + (self.center / self.low) ** (1 / self.width)))
         if not least < most:
             raise BadInput("no levels", where="spacing.logistic", mend="widen low and high")
@@ -148,23 +148,23 @@ class Discrete:
     'leading' never reaches the noisiest level (`offset` moves it up); 'trailing' does.
     """
 
-    kind: str = "trailing"
+    rule: str = "trailing"
     offset: int = 0
 
     def indices(self, count: int, steps: int) -> Tensor:
         """(steps,) whole indices into a table of `count`, noisiest first."""
         if counted(steps) > count:
             raise BadInput(f"{steps} steps in a table of {count}", mend=f"at most {count}")
-        if self.kind == "leading":
+        if self.rule == "leading":
             index = torch.arange(steps) * (count // steps) + self.offset
             return index.flip(0).clamp(max=count - 1)
-        if self.kind == "linspace":
+        if self.rule == "linspace":
             return torch.linspace(0, count - 1, steps, dtype=torch.float64).round().long().flip(0)
-        if self.kind == "trailing":
+        if self.rule == "trailing":
             falling = count - torch.arange(steps, dtype=torch.float64) * (count / steps)
             return falling.round().long() - 1
         kinds = ["leading", "linspace", "trailing"]
-        raise BadInput(f"no discrete spacing '{self.kind}'", mend=did_you_mean(self.kind, kinds))
+        raise BadInput(f"no discrete spacing '{self.rule}'", mend=did_you_mean(self.rule, kinds))
 
     def __call__(self, schedule: Schedule, steps: int) -> Level:
         """(steps,) levels of the table."""
