@@ -105,9 +105,9 @@ class Logistic:
     q = 1/(1 + (center/r)^(1/width)) falls evenly from the top's (1 at NOISE) to 0 in `steps`
     strides, so levels crowd around r = center, where the mean changes most, and thin out to both
     ends; the last finite level is about center/steps^width and follows the number of steps. r is
-    held inside [low, high] (0: no limit above) and the schedule's ends; a network never trained near NOISE is better
-    asked through `unmist.core.denoiser.Within` than started late. With width 1 on the flow schedule
-    this is even time.
+    held inside [low, high] (high 0: no limit) and the schedule's ends; a network never trained near
+    NOISE is better asked through `unmist.core.denoiser.Within` than started late. With width 1 on
+    the flow schedule this is even time.
     """
 
     center: float = 1.0
