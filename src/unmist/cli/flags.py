@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["recipe_of", "seconds", "settings_of"]
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)?")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|m|s)?")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 LONGEST = 366 * 24 * 3600.0
 

@@ -121,11 +121,12 @@ def _measures(story: Story) -> Iterator[str]:
     yield "## The measures"
     yield ""
     if not story.scores:
-        yield "None were made yet. How good the samples are, and how many are copies, is not known."
+        yield "None were made yet: how good the samples are, how many are copies, is not known."
         return
     yield "| measure | value |"
     yield "|---|---|"
-    for name, value in _flat(story.scores, ""):
+    told = {key: value for key, value in story.scores.items() if key != "settings"}
+    for name, value in _flat(told, ""):
         yield f"| {name} | {value} |"
 
 

@@ -4,19 +4,23 @@ from pathlib import Path
 
 from unmist.base.faults import BadInput
 from unmist.data.builtin import BUILT_IN
+from unmist.data.opening import located
 from unmist.run.picture import read_settings
 from unmist.workflows.look_data import DataLook, look_data
 from unmist.workflows.look_run import RunLook, look_run
 
-__all__ = ["PictureLook", "is_run", "look"]
+__all__ = ["PictureLook", "look"]
 
 ARRAYS = (".npy", ".npz")
 PictureLook = dict[str, object]
 
 
-def is_run(path: Path) -> bool:
-    """Whether a folder was written by `train`."""
-    return (path / "recipe.toml").is_file()
+def _is_file(path: Path) -> bool:
+    """Also of names that no file can have: too long, or with a zero byte."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def look(
@@ -30,10 +34,11 @@ def look(
     path = Path(what)
     if str(what) in BUILT_IN:
         return look_data(str(what), to or Path(f"{what}-sheet.png"), cache=cache)
-    if is_run(path):
+    if _is_file(path / "recipe.toml"):
         return look_run(path, to or path / "looks")
-    if path.is_file() and path.suffix.lower() not in ARRAYS:
+    if _is_file(path) and path.suffix.lower() not in ARRAYS:
         return read_settings(path)
     if to is not None and to.suffix.lower() != ".png":
         raise BadInput("is no name for a contact sheet", where=to, mend="end it in .png")
+    located(what)
     return look_data(str(what), to or Path(f"{path.resolve().stem}-sheet.png"), cache=cache)

@@ -41,8 +41,8 @@ def checked_shot(shot: Shot) -> Shot:
     """The shot, if its numbers can be used; BadInput names the one that cannot."""
     for name, least, most in (
         ("count", 1, MOST),
-        ("first", 0, 2**63),
-        ("seed", 0, 2**63),
+        ("first", 0, 2**63 - 1),
+        ("seed", 0, 2**63 - 1),
         ("steps", 1, MOST),
         ("batch", 1, MOST),
         ("eta", 0, 1),
