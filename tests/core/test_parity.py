@@ -111,7 +111,7 @@ def table_levels(scheduler, end=DATA):
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 @pytest.mark.parametrize("to_one", [True, False])
 def test_ddim(spacing, to_one):
-    # fails if Euler in the mean is not DDIM; set_alpha_to_one=False ends at the table's first level.
+    # fails if Euler in the mean is not DDIM; set_alpha_to_one=False ends at the table's first.
     # Not 'linspace': there theirs steps by 1000//N and asks 999/(N-1) further down, so that sample
     # and level part
     scheduler = diffusers.DDIMScheduler(
