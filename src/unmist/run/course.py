@@ -16,7 +16,7 @@ from unmist.codecs.pixels import Pixels
 from unmist.core.condition import Cond
 from unmist.data.dataset import DataSet
 from unmist.run import checkpoint
-from unmist.run.model import WEIGHTS, joined
+from unmist.run.model import WEIGHTS, Model, joined
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Recipe, Saving, read_recipe, write_recipe
 from unmist.run.weights import fill, load_weights, write_weights
@@ -127,16 +127,16 @@ def learner_of(recipe: Recipe, data: DataSet, device: torch.device) -> Learner:
 
 
 def begin(
-    folder: Path, recipe: Recipe, data: DataSet, machine: Machine, start: Path | None
+    folder: Path, recipe: Recipe, data: DataSet, machine: Machine, parent: Model | None
 ) -> Course:
-    """A new run: recipe and facts written, a checkpoint at 0 samples; warm from `start`."""
+    """A new run: recipe and facts written, a checkpoint at 0 samples; warm from `parent`."""
     learner = learner_of(recipe, data, torch.device(machine.device))
-    if start is not None:
-        source = start / WEIGHTS if start.is_dir() else start
+    if parent is not None:
+        source = parent.folder / WEIGHTS
         for net in (learner.net, learner.ema):
             fill(net, load_weights(source), where=source)
     course = Course(folder, recipe, data, learner)
-    files.write_json(folder / "about.json", about(data, machine, start))
+    files.write_json(folder / "about.json", about(data, machine, parent))
     course.save()
     # last: a folder with a recipe has everything that resuming needs
     write_recipe(folder / "recipe.toml", recipe)
@@ -214,7 +214,7 @@ def restore(course: Course) -> None:
     course.notices += found.notices
 
 
-def about(data: DataSet, machine: Machine, start: Path | None) -> dict[str, object]:
+def about(data: DataSet, machine: Machine, parent: Model | None) -> dict[str, object]:
     """What the run was made with: machine, versions, data, the model it began from."""
     return {
         "machine": facts(machine),
@@ -223,7 +223,7 @@ def about(data: DataSet, machine: Machine, start: Path | None) -> dict[str, obje
         "held": len(data.held),
         "fingerprint": data.fingerprint,
         "licence": data.licence,
-        "parent": str(start or ""),
+        "parent": parent.digest if parent else "",
     }
 
 

@@ -77,18 +77,15 @@ def sampling(model: Model, shot: Shot) -> Iterator[tuple[int, State]]:
             yield start, state
 
 
-def sample(model: Model, shot: Shot | None = None, *, film: bool = False) -> Samples:
-    """`sampling`, drained and decoded; with `film` the means of the first batch on the way."""
+def sample(model: Model, shot: Shot | None = None) -> Samples:
+    """`sampling`, drained and decoded."""
     shot = shot or Shot()
     last: dict[int, Tensor] = {}
-    frames: list[np.ndarray] = []
     calls = 0
     for start, state in sampling(model, shot):
         last[start], calls = state.x, state.calls
-        if film and start == shot.first and state.mean is not None:
-            frames.append(model.codec.decode(state.mean).cpu().numpy())
     pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
-    return Samples(pixels, settings_of(model, shot, calls), calls, tuple(frames))
+    return Samples(pixels, settings_of(model, shot, calls), calls)
 
 
 def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:

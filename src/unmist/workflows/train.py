@@ -138,8 +138,10 @@ def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iter
     """Begin or resume the run in `to`; reports as it goes. Stopped where a signal asked for it."""
     order, to = order or Order(), Path(to)
     recipe = checked(recipe)
+    # before the folder is made: what is refused leaves nothing behind
+    data, parent = opened(recipe, order), load(order.start) if order.start else None
     with hold(to), stoppable() as stop:
-        course = _course(recipe, to, order)
+        course = _course(recipe, to, order, data, parent)
         for notice in course.notices:
             yield _report(course, None, 0.0, notice=notice)
         yield from _steps(course, stop)
@@ -159,7 +161,7 @@ def machine_of(order: Order, threads: int = 0) -> Machine:
     return machine
 
 
-def _course(recipe: Recipe, to: Path, order: Order) -> Course:
+def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model | None) -> Course:
     """The run of this folder, resumed or begun."""
     checkpoint.sweep(to / "state")
     if (to / "recipe.toml").exists() and not order.fresh:
@@ -167,18 +169,18 @@ def _course(recipe: Recipe, to: Path, order: Order) -> Course:
         machine = machine_of(order, threads_of(to))
         return resume(
             to,
-            opened(recipe, order),
+            data,
             machine,
             accept_drift=order.accept_drift,
             accept_rounding=order.accept_rounding,
         )
     cleared(to, fresh=order.fresh)
-    data, machine = opened(recipe, order), machine_of(order)
+    machine = machine_of(order)
     if order.budget is not None:
         speed = _speed(measured(recipe, data), data, order)[0]
         plan = replace(recipe.training, samples=_length(recipe, speed, order.budget))
         recipe = replace(recipe, training=plan)
-    return begin(to, measured(recipe, data), data, machine, order.start)
+    return begin(to, measured(recipe, data), data, machine, parent)
 
 
 def threads_of(folder: Path) -> int:
