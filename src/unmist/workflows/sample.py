@@ -14,6 +14,7 @@ from unmist.core.plan import Plan, ancestral, descend
 from unmist.core.solver import Solver
 from unmist.core.spacing import Spacing
 from unmist.core.walk import State, started, walk
+from unmist.nn.memory import keep_freed_memory
 from unmist.run.model import Model
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Sampling
@@ -66,6 +67,7 @@ def sampling(model: Model, shot: Shot) -> Iterator[tuple[int, State]]:
     """Every state of every batch, with the number of its first sample."""
     if shot.count < 1 or shot.batch < 1 or shot.first < 0:
         raise BadInput("count and batch are 1 or more, first 0 or more", where="sample")
+    keep_freed_memory()
     plan, chosen = plan_of(model, shot)
     denoise: Denoiser = Chunked(model.denoiser) if shot.exact else model.denoiser
     for start in range(shot.first, shot.first + shot.count, shot.batch):

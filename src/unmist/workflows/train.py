@@ -16,6 +16,7 @@ from unmist.core.plan import descend
 from unmist.core.walk import final, started, walk
 from unmist.data.dataset import DataSet
 from unmist.data.opening import open_data
+from unmist.nn.memory import keep_freed_memory
 from unmist.run import checkpoint
 from unmist.run.course import (
     Course,
@@ -158,6 +159,7 @@ def machine_of(order: Order, threads: int = 0) -> Machine:
     """The machine as this run uses it; torch is told the number of threads."""
     machine = choose(order.device, threads=threads or order.threads, precision="float32")
     torch.set_num_threads(machine.threads)
+    keep_freed_memory()
     return machine
 
 
