@@ -137,3 +137,39 @@ def test_clusters_are_told_apart():
     purity = sum(np.bincount(true[found == k]).max() for k in np.unique(found))
     assert purity / 400 > 0.9
     assert set(np.unique(found)) == set(range(found.max() + 1))
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_read_only_maps_are_taken(labels):
+    """Fails if torch is handed memory it may not write (a warning, here an error)."""
+    values, classes = _bars(64, 11)
+    values.setflags(write=False)
+    features = learn_features(values, classes if labels else None, lessons=Lessons(passes=1))
+    assert bool(extract(features, values).isfinite().all())
+
+
+def test_large_sets_are_not_seen_whole():
+    """Fails if the lessons grow with the data: capped at 96 pictures, six passes of 128
+    are one of 96."""
+    values, labels = _bars(128, 12)
+    few = Lessons(passes=6, batch=32, most=96)
+    capped = train_classifier(values, labels, lessons=few)
+    once = train_classifier(values, labels, lessons=Lessons(passes=1, batch=32, most=96))
+    whole = train_classifier(values, labels, lessons=Lessons(passes=1, batch=32))
+    assert torch.equal(capped.head.weight, once.head.weight)
+    assert not torch.equal(capped.head.weight, whole.head.weight)
+
+
+def test_equal_pictures_do_not_divide_by_zero():
+    """Fails if a set of one picture repeated gives NaN features."""
+    values = np.full((60, 1, 8, 8), 9, np.uint8)
+    features = learn_features(values, None, lessons=Lessons(passes=1))
+    assert bool(extract(features, values).isfinite().all())
+
+
+def test_a_foreign_file_is_refused(taught):
+    """Fails if tensors of another kind end in a traceback."""
+    tensors = taught.tensors()
+    for change in ({"net.head.bias": torch.tensor(1.0)}, {"feature_scale": torch.ones(3)}):
+        with pytest.raises(BadInput, match="no features"):
+            restore_features({**tensors, **change}, (1, 16, 16))

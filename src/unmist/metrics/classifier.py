@@ -82,10 +82,12 @@ class Classifier(nn.Module):
 class Lessons:
     """How the classifier is taught: passes over the data, with random shifts of up to 1/`reach`.
 
-    The rate rises over the first tenth and falls to zero along a cosine.
+    At most `most` pictures are seen in all, so that large sets take a minute too. The rate rises
+    over the first tenth and falls to zero along a cosine.
     """
 
     passes: int = 6
+    most: int = 60_000
     batch: int = 64
     rate: float = 2e-3
     decay: float = 1e-2
@@ -103,16 +105,17 @@ def train_classifier(
     with seeded(seed):
         net = Classifier(tuple(values.shape[1:]), int(labels.max()) + 1)
     _standardise(net, values)
-    steps = lessons.passes * math.ceil(len(values) / lessons.batch)
+    passes = max(1, min(lessons.passes, lessons.most // len(values)))
+    each = math.ceil(min(len(values), lessons.most) / lessons.batch)
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=lessons.rate, weight_decay=lessons.decay, betas=(0.9, 0.99)
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, lessons.rate, total_steps=steps, pct_start=0.1, cycle_momentum=False
+        optimizer, lessons.rate, total_steps=passes * each, pct_start=0.1, cycle_momentum=False
     )
-    for turn in range(lessons.passes):
+    for turn in range(passes):
         draw = keyed(seed, "classifier lessons", turn)
-        for rows in np.array_split(draw.permutation(len(values)), steps // lessons.passes):
+        for rows in np.array_split(draw.permutation(len(values))[: lessons.most], each):
             batch = torch.from_numpy(_shifted(values[rows], draw, lessons.reach))
             loss = cross_entropy(
                 net(batch), torch.from_numpy(labels[rows]), label_smoothing=lessons.smoothing
@@ -126,7 +129,7 @@ def train_classifier(
 
 def _standardise(net: Classifier, values: np.ndarray) -> None:
     """Mean 0 and spread 1 a channel, measured on a thousand rows; a constant channel is left."""
-    some = torch.from_numpy(np.ascontiguousarray(values[:1000])).transpose(0, 1).flatten(1).double()
+    some = torch.from_numpy(np.array(values[:1000])).transpose(0, 1).flatten(1).double()
     net.mean.copy_(some.mean(1).reshape(net.mean.shape))
     net.spread.copy_(some.std(1).clamp(min=1.0).reshape(net.mean.shape))
 

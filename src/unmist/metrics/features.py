@@ -8,6 +8,7 @@ own class, 86.3 % with random weights; a missing class moves the distance by 2.5
 (clusters), 0.04 (components) of its floor.
 """
 
+import math
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
@@ -84,7 +85,7 @@ def restore_features(tensors: dict[str, Tensor], shape: tuple[int, ...]) -> Clas
         net.load_state_dict(weights)
         centre, scale = tensors["feature_centre"], float(tensors["feature_scale"])
         learned = "labels" if int(tensors["feature_by_labels"]) else "clusters"
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise BadInput(
             f"these are no features for pictures of shape {shape}",
             mend="measure with the data set they were learned on",
@@ -112,7 +113,7 @@ def learn_features(
         classes = np.unique(labels[told], return_inverse=True)[1]
     net = train_classifier(values[chosen], classes.astype(np.int64), lessons=lessons, seed=seed)
     raw = extract(net.embed, values)
-    return ClassifierFeatures(net, learned, raw.mean(0), float(raw.var(0).mean().sqrt()))
+    return ClassifierFeatures(net, learned, raw.mean(0), max(1e-6, float(raw.var(0).mean().sqrt())))
 
 
 def _labelled(labels: np.ndarray | None) -> np.ndarray | None:
@@ -127,7 +128,12 @@ def _labelled(labels: np.ndarray | None) -> np.ndarray | None:
 def extract(features: Features, values: np.ndarray | Tensor, batch: int = 256) -> Tensor:
     """The features of all rows of uint8 (n, c, *s), a batch at a time: float32 (n, d)."""
     parts = (values[start : start + batch] for start in range(0, len(values), batch))
-    return torch.cat([features(torch.as_tensor(np.ascontiguousarray(part))) for part in parts])
+    return torch.cat([features(_tensor(part)) for part in parts])
+
+
+def _tensor(part: np.ndarray | Tensor) -> Tensor:
+    # a copy: data sets may be read-only maps, which torch does not take as they are
+    return part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
 
 
 def accuracy(features: ClassifierFeatures, values: np.ndarray, labels: np.ndarray) -> float:
@@ -152,10 +158,14 @@ def cluster(values: np.ndarray, *, seed: int = 0, turns: int = 20) -> np.ndarray
 
 
 def _components(values: np.ndarray) -> Tensor:
-    """(n, <= 64): the largest principal components, from at most 2,000 rows and 4,096 pixels."""
-    flat = torch.from_numpy(np.ascontiguousarray(values)).flatten(1)
-    step = -(-flat.shape[1] // 4096)
-    flat = flat[:, ::step].float()
-    some = flat[:: max(1, len(flat) // 2000)]
-    axes = torch.linalg.svd(some - some.mean(0), full_matrices=False)[2][:64]
-    return (flat - flat.mean(0)) @ axes.T
+    """(n, <= 64): the largest principal components of 2,000 rows, of at most 4,096 numbers each."""
+    thin = -(-math.prod(values.shape[1:]) // 4096)
+
+    def flat(rows: np.ndarray) -> Tensor:
+        return _tensor(rows).flatten(1)[:, ::thin].float()
+
+    some = flat(values[:: max(1, len(values) // 2000)])
+    mean = some.mean(0)
+    axes = torch.linalg.svd(some - mean, full_matrices=False)[2][:64]
+    parts = np.array_split(values, -(-len(values) // 1024))
+    return torch.cat([(flat(part) - mean) @ axes.T for part in parts])
