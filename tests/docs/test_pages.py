@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from sybil import Sybil
 from sybil.evaluators.doctest import NUMBER
 from sybil.parsers.myst import PythonCodeBlockParser
 
-from unmist.core.denoiser import Network as _  # noqa: F401 - torch once, before any page
 from unmist.run.recipe import FAMILIES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,8 +30,17 @@ def families() -> Iterator[None]:
         vars(family)["_table"].update(tables[name])
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """The suite runs on two workers of one thread each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-@pytest.mark.usefixtures("families")
+@pytest.mark.usefixtures("families", "one_thread")
 def test_page(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One test a page, for its blocks share their names and come in order."""
     monkeypatch.chdir(tmp_path)
