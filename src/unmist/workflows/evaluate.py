@@ -59,7 +59,7 @@ def judged(data: DataSet, keep: Path | None = None) -> ClassifierFeatures:
 
     With `keep` (a folder) it is taught once and read from there afterwards.
     """
-    path = keep / f"judge-{data.fingerprint[:16]}.safetensors" if keep else None
+    path = keep / f"judge_{data.fingerprint[:16]}.safetensors" if keep else None
     if path is not None and path.is_file():
         return restore_features(load_weights(path), data.shape)
     labels = data.labels[data.train] if data.labels is not None else None
