@@ -1,10 +1,9 @@
-"""Ours against diffusers 0.42 on the same denoiser and levels, and its tests' recorded values.
+"""Ours against diffusers 0.42 on the same denoiser and levels.
 
 Each difference that is not the solver's is named by its flag. Theirs computes sigmas, and in the
 multistep schedulers the samples too, in float32: that is what is left of the differences.
 """
 
-import math
 import warnings
 
 import core_laws as laws
@@ -13,11 +12,10 @@ import torch
 
 from unmist.core.denoiser import NetDenoiser
 from unmist.core.level import DATA, Level
-from unmist.core.plan import Plan, Step, ancestral
-from unmist.core.prediction import Edm, Eps, LogRatio, TableIndex, Velocity
-from unmist.core.schedules import Exploding
-from unmist.core.solver import Euler, Heun, Multistep, SdeMultistep, Seen, euler_step
-from unmist.core.spacing import Discrete, Karras
+from unmist.core.plan import ancestral
+from unmist.core.prediction import Eps, TableIndex
+from unmist.core.solver import Euler, Heun, Multistep, SdeMultistep
+from unmist.core.spacing import Discrete
 from unmist.core.table import Table
 from unmist.core.unipc import UniPC
 from unmist.core.walk import final, walk
@@ -44,17 +42,6 @@ def preserving(sigmas):
     ratio = torch.as_tensor(sigmas).double()
     size = torch.hypot(ratio, torch.ones(()).double())
     return Level(1 / size, ratio / size)
-
-
-def exploding(sigmas):
-    """sigma (n,) at alpha = 1."""
-    sigma = torch.as_tensor(sigmas).double()
-    return Level(torch.ones_like(sigma), sigma)
-
-
-def through(levels):
-    """A plan of steps through all of `levels` (n,), the last being the end."""
-    return Plan(levels[0], tuple(Step(levels[i]) for i in range(1, len(levels.alpha))))
 
 
 class Drawn:
@@ -125,7 +112,7 @@ def test_ddim(spacing, to_one):
     first = scheduler.alphas_cumprod[0].double()
     levels = table_levels(scheduler, DATA if to_one else Level(first.sqrt(), (1 - first).sqrt()))
     x = start(levels[0])
-    ours = final(walk(EXACT, x, through(levels), Euler(), laws.ids(6))).x
+    ours = final(walk(EXACT, x, laws.through(levels), Euler(), laws.ids(6))).x
     same(ours, table_run(scheduler, x, "sample"))
     mine = Discrete(spacing).indices(1000, 10)
     assert mine.tolist() == scheduler.timesteps.tolist()
@@ -140,7 +127,7 @@ def test_ddpm(variance, steps, monkeypatch):
     )
     scheduler.set_timesteps(steps)
     levels, noise = table_levels(scheduler), Drawn()
-    plan = ancestral(through(levels), 1.0, larger=variance == "fixed_large")
+    plan = ancestral(laws.through(levels), 1.0, larger=variance == "fixed_large")
     x = start(levels[0])
     ours = final(walk(EXACT, x, plan, Euler(), noise)).x
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", noise.again)
@@ -175,7 +162,7 @@ def test_dpm_solver(order, last):
     scheduler = multistep(name, 16, solver_order=order, final_sigmas_type=last)
     levels = preserving(scheduler.sigmas)
     x, solver = start(levels[0]), Multistep(order, published=order == 3)
-    ours = final(walk(EXACT, x, through(levels), solver, laws.ids(6))).x
+    ours = final(walk(EXACT, x, laws.through(levels), solver, laws.ids(6))).x
     same(ours, preserving_run(scheduler, x))
 
 
@@ -185,7 +172,7 @@ def test_sde_dpm_solver(monkeypatch):
     scheduler = multistep(name, 16, algorithm_type=kind, use_karras_sigmas=True)
     levels, noise = preserving(scheduler.sigmas), Drawn()
     x = start(levels[0])
-    ours = final(walk(EXACT, x, through(levels), SdeMultistep(), noise)).x
+    ours = final(walk(EXACT, x, laws.through(levels), SdeMultistep(), noise)).x
     module = scheduling_dpmsolver_multistep
     monkeypatch.setattr(module, "randn_tensor", lambda *a, **k: noise.again(None).float())
     same(ours, preserving_run(scheduler, x))
@@ -201,7 +188,7 @@ def test_unipc(order):
     scheduler = multistep(name, 12, solver_order=order, **flags)
     levels = preserving(scheduler.sigmas)
     x = start(levels[0])
-    ours = final(walk(EXACT, x, through(levels), UniPC(order), laws.ids(6))).x
+    ours = final(walk(EXACT, x, laws.through(levels), UniPC(order), laws.ids(6))).x
     same(ours, preserving_run(scheduler, x))
 
 
@@ -211,7 +198,7 @@ def test_unipc(order):
 def exploding_run(scheduler, x, seen):
     for i, t in enumerate(scheduler.timesteps):
         scheduler.is_scale_input_called = True
-        eps = told(x, exploding(seen)[i], "eps")
+        eps = told(x, laws.at_sigma(seen)[i], "eps")
         x = scheduler.step(eps, t, x).prev_sample
     return x
 
@@ -224,7 +211,7 @@ def test_exploding(kind, monkeypatch):
     scheduler.set_timesteps(12)
     sigmas = scheduler.sigmas.double()
     stops = torch.cat([sigmas[:1], sigmas[1::2]]) if kind == "Heun" else sigmas
-    plan, noise = through(exploding(stops)), Drawn()
+    plan, noise = laws.through(laws.at_sigma(stops)), Drawn()
     plan = ancestral(plan, 1.0) if kind == "EulerAncestral" else plan
     x = start(plan.start)
     solver = Heun() if kind == "Heun" else Euler()
@@ -261,162 +248,12 @@ def test_a_diffusers_network():
     scheduler.set_timesteps(8)
     x = laws.normal(2, 1, 8, 8)
     denoise = NetDenoiser(ours, Eps(clock=TableIndex(table)))
-    found = final(walk(denoise, x, through_table(table, "trailing", 8), Euler(), laws.ids(2))).x
+    found = final(
+        walk(denoise, x, laws.through_table(table, "trailing", 8), Euler(), laws.ids(2))
+    ).x
     with torch.no_grad():
         for t in scheduler.timesteps:
             x = scheduler.step(net(x, t).sample, t, x).prev_sample
     assert float(x.std()) > 0.1
     # their float32 table against our float64 one is what is left
     assert float((found - x).abs().max() / x.abs().max()) < 1e-4
-
-
-def through_table(table, spacing, steps, end=DATA):
-    """Their steps on our own table."""
-    levels = Discrete(spacing)(table, steps)
-    return through(
-        Level(
-            torch.cat([levels.alpha, end.alpha.reshape(1)]),
-            torch.cat([levels.sigma, end.sigma.reshape(1)]),
-        )
-    )
-
-
-# ---- recorded values of their tests: x = arange/768, net(x, t) = x*t/(t + 1) ---
-
-X = (torch.arange(768).reshape(3, 8, 8, 4) / 768).permute(3, 0, 1, 2).double()
-
-
-def recorded(x, clock, cond=None):
-    return x * (clock / (clock + 1)).reshape(-1, 1, 1, 1)
-
-
-def clipped(denoise):
-    """clip_sample: a threshold is a denoiser around a denoiser."""
-    return lambda x, here, cond=None, *, there=None: denoise(x, here).clamp(-1, 1)
-
-
-@pytest.mark.parametrize(
-    ("prediction", "betas", "to_one", "total"),
-    [
-        (Eps, 1e-4, True, 172.0067),
-        (Velocity, 1e-4, True, 52.5302),
-        (Eps, 0.01, True, 149.8295),
-        (Eps, 0.01, False, 149.0784),
-    ],
-)
-def test_recorded_ddim(prediction, betas, to_one, total):
-    # fails if sum|x| of their DDIM test is not met by our table, spacing and Euler
-    table = Table("linear", beta_min=betas)
-    end = DATA if to_one else table.bottom
-    plan = through_table(table, "leading", 10, end)
-    denoise = clipped(NetDenoiser(recorded, prediction(clock=TableIndex(table))))
-    last = final(walk(denoise, X, plan, Euler(), laws.ids(4)))
-    assert float(last.x.abs().sum()) == pytest.approx(total, abs=1e-2)
-
-
-def test_recorded_inversion():
-    # fails if steps up are not DDIM's inverse; theirs tells the network the level it goes to
-    table = Table("linear")
-    levels = Discrete("leading")(table, 10)
-    clock = TableIndex(table)
-
-    def ahead(x, here, cond=None, *, there=None):
-        eps = recorded(x, clock(there).reshape(1))
-        return (x - here.sigma * eps) / here.alpha
-
-    plan = Plan(DATA, tuple(Step(levels[i]) for i in reversed(range(10))))
-    last = final(walk(ahead, X, plan, Euler(), laws.ids(4)))
-    assert float(last.x.abs().sum()) == pytest.approx(671.6816, abs=1e-2)
-
-
-class LowerFinal:
-    """Theirs, lower_order_final: the last step of a plan is Euler's."""
-
-    def __init__(self, solver, end):
-        self.solver, self.end, self.memory = solver, end, solver.memory
-
-    def __call__(self, x, here, there, past, noise):
-        ahead, seen = yield from self.solver(x, here, there, past, noise)
-        assert isinstance(seen, Seen)
-        if there is self.end:
-            ahead = euler_step(seen.x, seen.mean, here, there)
-        return ahead, seen
-
-
-@pytest.mark.parametrize(
-    ("solver", "lower", "prediction", "mean"),
-    [
-        (Multistep(2), False, Eps, 0.3301),
-        (Multistep(2), False, Velocity, 0.2251),
-        (UniPC(2), True, Eps, 0.2464),
-        (UniPC(2), True, Velocity, 0.1014),
-    ],
-)
-def test_recorded_multistep(solver, lower, prediction, mean):
-    # fails if mean|x| of their 10 linspace steps down to sigma_min is not met
-    table = Table("linear")
-    index = torch.linspace(0, 999, 11).round().long().flip(0)
-    plan = through(table.levels[index])
-    solver = LowerFinal(solver, plan.moves[-1].to) if lower else solver
-    denoise = NetDenoiser(recorded, prediction(clock=TableIndex(table)))
-    last = final(walk(denoise, X, plan, solver, laws.ids(4)))
-    assert float(last.x.abs().mean()) == pytest.approx(mean, abs=1e-3)
-
-
-@pytest.mark.parametrize(("karras", "total"), [(False, 10.0807), (True, 124.523)])
-def test_recorded_euler(karras, total):
-    # fails if our table, Karras levels, index in log-SNR or step differ; their test steps from the
-    # scaled input, so each step here is taken by hand
-    table = Table("linear", steps=1100)
-    ratio = table.levels.ratio
-    if karras:
-        low, high = float(ratio[0]), float(ratio[-1])
-        stops = Karras(7.0, low, high)(Exploding(low, high), 10).sigma
-    else:
-        stops = table.at(torch.linspace(0, 1099, 10).double()).ratio.flip(0)
-        index = torch.linspace(0, 1099, 10).double().flip(0)
-        low = index.floor().long().clamp(max=1098)
-        stops = ratio[low] + (index - low) * (ratio[low + 1] - ratio[low])
-    x = X * stops[0]
-    for i, sigma in enumerate(stops):
-        after = stops[i + 1] if i < 9 else torch.zeros(()).double()
-        clock = table.index(-2 * sigma.log()) if karras else index[i]
-        x = x / (sigma**2 + 1).sqrt()
-        mean = x - sigma * recorded(x, clock)
-        x = euler_step(x, mean, exploding(sigma), exploding(after))
-    assert float(x.abs().sum()) == pytest.approx(total, abs=1e-2)
-
-
-class Quarter(LogRatio):
-    """EDM's c_noise, log(sigma)/4."""
-
-    def __call__(self, level):
-        return level.log_ratio / 4
-
-
-def test_recorded_edm():
-    # fails if EDM's preconditioning for spread 0.5, its Karras levels or Euler differ
-    levels = Karras()(Exploding(), 10)
-    plan = through(exploding(torch.cat([levels.sigma, torch.zeros(1).double()])))
-    denoise = NetDenoiser(recorded, Edm(0.5, clock=Quarter()))
-    last = final(walk(denoise, X * math.sqrt(80**2 + 1), plan, Euler(), laws.ids(4)))
-    assert float(last.x.abs().sum()) == pytest.approx(34.1855, abs=1e-2)
-
-
-def test_recorded_karras():
-    # fails if rho = 7 levels differ from k-diffusion's
-    want = [14.614642, 9.102934, 5.478399, 3.168610, 1.749422]
-    want += [0.914076, 0.446921, 0.201400, 0.081911, 0.029168]
-    low, high = 0.0291675, 14.614642
-    got = Karras(7.0, low, high)(Exploding(low, high), 10).sigma
-    assert torch.allclose(got, torch.tensor(want).double(), atol=2e-6)
-
-
-@pytest.mark.parametrize(("t", "before", "value"), [(420, 400, 0.14771), (980, 960, 0.32460)])
-def test_recorded_variance(t, before, value):
-    # fails if the spread of an eta = 1 step is not theirs
-    levels = Table("linear").levels
-    plan = ancestral(Plan(levels[t], (Step(levels[before]),)), 1.0)
-    zero = torch.zeros(1, 1).double()
-    last = final(walk(lambda *_, **__: zero, zero, plan, Euler(), lambda x, _: x + 1)).x
-    assert float(last) ** 2 == pytest.approx(value, abs=1e-5)

@@ -24,7 +24,7 @@ from unmist.core.prediction import Edm, Prediction, mean_of, predictions, target
 from unmist.core.schedule import Curve, Schedule, exploding, preserving, rectified, schedules
 from unmist.core.schedules import Cosine, Flow
 from unmist.core.solver import Euler, Multistep, Solver, solvers
-from unmist.core.spacing import Logistic
+from unmist.core.spacing import Discrete, Logistic
 from unmist.core.table import Table
 from unmist.core.unipc import UniPC
 from unmist.core.walk import final, walk
@@ -121,6 +121,22 @@ def planted(function: Callable[..., object], old: str, new: str) -> Iterator[Non
         yield
     finally:
         function.__code__ = before
+
+
+def through(levels: Level) -> Plan:
+    """Steps through all of `levels` (n,), the last being the end."""
+    return Plan(levels[0], tuple(Step(levels[i]) for i in range(1, len(levels.alpha))))
+
+
+def at_sigma(sigma: Tensor) -> Level:
+    """sigma (n,) at alpha = 1."""
+    sigma = torch.as_tensor(sigma).double()
+    return Level(torch.ones_like(sigma), sigma)
+
+
+def through_table(table: Table, spacing: str, steps: int, end: Level = DATA) -> Plan:
+    """diffusers' steps on our own table."""
+    return descend(Discrete(spacing)(table, steps), end)
 
 
 # ---- laws ----------------------------------------------------------------------------------------
