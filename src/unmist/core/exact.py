@@ -22,7 +22,7 @@ __all__ = ["Gaussian", "Mixture", "Points"]
 class Mixture:
     """sum_k weights[k]*N(means[k], covs[k]) over flattened samples of d numbers.
 
-    weights (k,) summing to 1, means (k, d), covs (k, d, d) positive semi-definite. Computed in
+    weights (k,), brought to sum 1, means (k, d), covs (k, d, d) positive semi-definite. Computed in
     float64, answered in x's dtype. Levels of shape () or (b,).
     """
 
@@ -33,6 +33,8 @@ class Mixture:
     def __post_init__(self) -> None:
         for name in ("weights", "means", "covs"):
             object.__setattr__(self, name, vars(self)[name].double())
+        # float32 weights such as 0.6 and 0.4 miss 1 by more than a draw of parts allows
+        object.__setattr__(self, "weights", self.weights / self.weights.sum())
         k, d = self.means.shape
         if self.weights.shape != (k,) or self.covs.shape != (k, d, d):
             raise ValueError(f"a mixture of {k} parts in {d} dimensions needs covs ({k}, {d}, {d})")
