@@ -29,7 +29,7 @@ class Schooling:
     """
 
     samples: int = 200_000
-    batch: int = 64
+    batch: int = 32
     micro: int = 0
     seed: int = 0
     flip: bool = False
