@@ -9,6 +9,7 @@ own class, 86.3 % with random weights; a missing class moves the distance by 2.5
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
@@ -35,7 +36,20 @@ CLUSTERS = 100
 
 
 class Features(Protocol):
-    """Any function from uint8 pictures (b, c, *s) to float32 (b, d)."""
+    """Any named function from uint8 pictures (b, c, *s) to float32 (b, width).
+
+    Distances under different names must not be compared.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the features are, with a digest of their weights."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Numbers a picture."""
+        ...
 
     def __call__(self, values: Tensor) -> Tensor:
         """The features of a batch."""
@@ -61,6 +75,11 @@ class ClassifierFeatures:
         for tensor in self.net.state_dict().values():
             digest.update(tensor.contiguous().numpy().tobytes())
         object.__setattr__(self, "name", f"{self.learned}-{digest.hexdigest()[:8]}")
+
+    @property
+    def width(self) -> int:
+        """64."""
+        return len(self.centre)
 
     @torch.no_grad()
     def __call__(self, values: Tensor) -> Tensor:
@@ -125,7 +144,9 @@ def _labelled(labels: np.ndarray | None) -> np.ndarray | None:
 
 
 @torch.no_grad()
-def extract(features: Features, values: np.ndarray | Tensor, batch: int = 256) -> Tensor:
+def extract(
+    features: Callable[[Tensor], Tensor], values: np.ndarray | Tensor, batch: int = 256
+) -> Tensor:
     """The features of all rows of uint8 (n, c, *s), a batch at a time: float32 (n, d)."""
     parts = (values[start : start + batch] for start in range(0, len(values), batch))
     return torch.cat([features(_tensor(part)) for part in parts])
