@@ -1,6 +1,6 @@
 """Denoisers: E[x0 | x_t, cond], and a network made into one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from unmist.core.condition import Cond, Signals
 from unmist.core.level import Level, lift
 from unmist.core.prediction import Prediction, mean_of
+from unmist.core.variance import Fixed, Variance
 
 __all__ = ["Chunked", "Denoiser", "NetDenoiser", "Network", "Within", "steer"]
 
@@ -37,19 +38,32 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class NetDenoiser:
-    """A network and what it predicts, as a denoiser."""
+    """A network and what it predicts, as a denoiser; of its variance, where it learned one."""
 
     net: Network
     prediction: Prediction
+    variance: Variance = field(default=Fixed())
 
     def __call__(
         self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
     ) -> Tensor:
         """skip*x + out*net(scale*x, clock, cond) (2206.00364, eq. 7)."""
         del there  # a one-level network
+        return mean_of(self.prediction, x, self._answer(x, here, cond)[:, : x.shape[1]], here)
+
+    def spread(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level
+    ) -> tuple[Tensor, Tensor]:
+        """The mean, and the std of the step to `there` over beta tilde's: one call for both."""
+        channels, output = x.shape[1], self._answer(x, here, cond)
+        mean = mean_of(self.prediction, x, output[:, :channels], here)
+        said = output[:, channels:] if self.variance.learned else mean
+        return mean, self.variance.gain(said, here, there)
+
+    def _answer(self, x: Tensor, here: Level, cond: Cond | None) -> Tensor:
+        """(b, c, *s), or (b, 2c, *s) where the variance is learned."""
         clock = self.prediction.clock(here.rows(len(x))).to(x)
-        output = self.net(lift(self.prediction.scale(here), x) * x, clock, cond)
-        return mean_of(self.prediction, x, output, here)
+        return self.net(lift(self.prediction.scale(here), x) * x, clock, cond)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from unmist.base.kinds import Kinds
 from unmist.core.condition import Cond
 from unmist.core.denoiser import Network
 from unmist.core.level import Level, lift, noised
-from unmist.core.prediction import Prediction, target_of
+from unmist.core.prediction import Prediction, mean_of, target_of
 from unmist.core.schedule import Schedule
+from unmist.core.variance import Fixed, Variance
 
 __all__ = [
     "Draw",
@@ -133,6 +134,7 @@ class Objective:
     prediction: Prediction
     draw: Draw = field(default=LogNormal())
     weighting: Weighting = field(default=Simple())
+    variance: Variance = field(default=Fixed())
 
     def levels(self, u: Tensor) -> Level:
         """The levels (b,) of u (b,) float64 in (0, 1)."""
@@ -144,7 +146,12 @@ class Objective:
         """Loss a row (b,), mean over the sample's elements, in x0's dtype."""
         x = noised(x0, level, eps)
         clock = self.prediction.clock(level.rows(len(x))).to(x)
-        output = net(lift(self.prediction.scale(level), x) * x, clock, cond)
+        answer = net(lift(self.prediction.scale(level), x) * x, clock, cond)
+        output, said = answer[:, : x.shape[1]], answer[:, x.shape[1] :]
         error = (output - target_of(self.prediction, x0, eps, level)) ** 2
         weight = self.weighting(level, self.prediction)
-        return (lift(weight, error) * error).flatten(1).mean(1)
+        loss = (lift(weight, error) * error).flatten(1).mean(1)
+        if not self.variance.learned:
+            return loss
+        off = x0 - mean_of(self.prediction, x, output.detach(), level)
+        return loss + self.variance.loss(said, off, level, self.schedule)

@@ -7,7 +7,7 @@ that touches an end (NOISE, DATA) is Euler's.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -15,12 +15,28 @@ from torch import Tensor
 from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds
 from unmist.core.level import Level, lift
+from unmist.core.variance import reverse
 
-__all__ = ["Ask", "Euler", "Heun", "Multistep", "SdeMultistep", "Seen", "Solver", "solvers"]
+__all__ = [
+    "Ancestral",
+    "Answer",
+    "Ask",
+    "Euler",
+    "Heun",
+    "Multistep",
+    "SdeMultistep",
+    "Seen",
+    "Solver",
+    "solvers",
+]
 
 
 class Ask(NamedTuple):
-    """A question to the denoiser: E[x0 | x at `here`]; `there` is where the step ends."""
+    """A question to the denoiser: E[x0 | x at `here`]; `there` is where the step ends.
+
+    With `spread` the answer is a pair: the mean, and the std of the step over beta tilde's (None
+    where the denoiser knows none).
+    """
 
     x: Tensor
     here: Level
@@ -36,6 +52,7 @@ class Seen(NamedTuple):
     mean: Tensor
 
 
+Answer = Tensor | tuple[Tensor, Tensor | None]
 Asking = Generator[Ask, Tensor, tuple[Tensor, Seen]]
 
 
@@ -141,6 +158,39 @@ class Euler:
         """keep*x + take*mean."""
         mean = yield from mean_at(x, here, there)
         return euler_step(x, mean, here, there), Seen(here, x, mean)
+
+
+@solvers("ancestral")
+@dataclass(frozen=True)
+class Ancestral:
+    """DDPM's reverse step with the model's own variance (2006.11239, alg. 2; 2102.09672, eq. 15).
+
+    Where the model learned none, or nothing is said of it, the smaller fixed one: then the same law
+    as Euler on the plan `ancestral(eta=1)`. Upwards (inversion) it is Euler's step.
+    """
+
+    order = 1
+    memory = 0
+    stochastic = True
+
+    def __call__(
+        self,
+        x: Tensor,
+        here: Level,
+        there: Level,
+        past: tuple[Seen, ...],
+        noise: Callable[[Tensor], Tensor],
+    ) -> Asking:
+        """keep*x + take*mean + gain*std*noise (`core.variance.reverse`)."""
+        if here.is_data or bool((there.ratio > here.ratio).any()):
+            mean = yield from mean_at(x, here, there)
+            return euler_step(x, mean, here, there), Seen(here, x, mean)
+        answer = yield Ask(x, here, there, spread=True)
+        mean, gain = cast("tuple[Tensor, Tensor | None]", answer)
+        step = reverse(here, there)
+        wide = lift(step.std, x) if gain is None else lift(step.std, x) * gain
+        ahead = lift(step.keep, x) * x + lift(step.take, x) * mean + wide * noise(x)
+        return ahead, Seen(here, x, mean)
 
 
 @solvers("heun")

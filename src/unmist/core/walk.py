@@ -1,6 +1,6 @@
 """The one sampling loop: a trace asks, walk answers one, serve answers many in one batch."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ from unmist.core.condition import Cond
 from unmist.core.denoiser import Denoiser
 from unmist.core.level import Level, renoised
 from unmist.core.plan import Plan, Renoise
-from unmist.core.solver import Ask, Seen, Solver
+from unmist.core.solver import Answer, Ask, Seen, Solver
+from unmist.core.variance import Spread
 
 __all__ = ["State", "Trace", "final", "serve", "started", "trace", "walk"]
 
@@ -26,8 +27,7 @@ class State(NamedTuple):
     calls: int
 
 
-Trace = Generator[Ask | State, Tensor | None, None]
-Spread = Callable[[Tensor, Level, Cond | None], Tensor]
+Trace = Generator[Ask | State, Answer | None, None]
 
 
 def started(like: Tensor, plan: Plan, noise: Noise) -> Tensor:
@@ -48,7 +48,7 @@ def trace(x: Tensor, plan: Plan, solver: Solver, noise: Noise) -> Trace:
             x, past = renoised(x, here, move.to, noise(x, number), move.gain), ()
         else:
             step = solver(x, here, move.to, past, partial(noise, move=number))
-            answer: Tensor | None = None
+            answer: Answer | None = None
             while True:
                 try:
                     ask = step.send(answer)  # type: ignore[arg-type]
@@ -63,15 +63,21 @@ def trace(x: Tensor, plan: Plan, solver: Solver, noise: Noise) -> Trace:
         yield State(here, x, mean, calls)
 
 
-def walk(
+def walk(  # noqa: PLR0913 - cond and spread are rarely given, and then by name
     denoise: Denoiser,
     x: Tensor,
     plan: Plan,
     solver: Solver,
     noise: Noise,
     cond: Cond | None = None,
+    *,
+    spread: Spread | None = None,
 ) -> Iterator[State]:
-    """Drive one trace; yields after every move. Gradients are off inside the call only."""
+    """Drive one trace; yields after every move. Gradients are off inside the call only.
+
+    `spread` is the network's own denoiser, asked for the variance where a solver wants it; the same
+    object as `denoise` unless that is wrapped, when it costs a call of its own.
+    """
     run, answer = trace(x, plan, solver, noise), None
     while True:
         try:
@@ -82,8 +88,20 @@ def walk(
             answer = None
             yield event
         else:
-            with torch.no_grad():
-                answer = denoise(event.x, event.here, cond, there=event.there)
+            answer = answered(denoise, event, cond, spread)
+
+
+def answered(denoise: Denoiser, ask: Ask, cond: Cond | None, spread: Spread | None) -> Answer:
+    """The mean; with the gain of the step's noise where that is asked for (None: not known)."""
+    with torch.no_grad():
+        if not ask.spread:
+            return denoise(ask.x, ask.here, cond, there=ask.there)
+        if spread is None:
+            return denoise(ask.x, ask.here, cond, there=ask.there), None
+        mean, gain = spread.spread(ask.x, ask.here, cond, there=ask.there)
+        if spread is not denoise:
+            mean = denoise(ask.x, ask.here, cond, there=ask.there)
+        return mean, gain
 
 
 def final(states: Iterator[State]) -> State:
@@ -96,7 +114,10 @@ def final(states: Iterator[State]) -> State:
 
 
 def serve(
-    denoise: Denoiser, traces: Sequence[Trace], conds: Sequence[Cond | None] | None = None
+    denoise: Denoiser,
+    traces: Sequence[Trace],
+    conds: Sequence[Cond | None] | None = None,
+    spread: Spread | None = None,
 ) -> Iterator[tuple[int, State]]:
     """Drive many traces, of any plans and solvers, with one call of the denoiser a round.
 
@@ -104,7 +125,7 @@ def serve(
     (number of the trace, its state) as they come.
     """
     conds = conds or [None] * len(traces)
-    answers: dict[int, Tensor | None] = dict.fromkeys(range(len(traces)))
+    answers: dict[int, Answer | None] = dict.fromkeys(range(len(traces)))
     while answers:
         asks: dict[int, Ask] = {}
         for number, answer in answers.items():
@@ -115,14 +136,12 @@ def serve(
                     asks[number] = event
         if not asks:
             return
-        answers = dict(
-            zip(
-                asks, _together(denoise, list(asks.values()), [conds[n] for n in asks]), strict=True
-            )
-        )
+        given = [conds[number] for number in asks]
+        together = _together(denoise, list(asks.values()), given, spread)
+        answers = dict(zip(asks, together, strict=True))
 
 
-def _until_ask(run: Trace, answer: Tensor | None) -> Iterator[Ask | State]:
+def _until_ask(run: Trace, answer: Answer | None) -> Iterator[Ask | State]:
     """Events of one trace up to and with its next question."""
     while True:
         try:
@@ -135,7 +154,9 @@ def _until_ask(run: Trace, answer: Tensor | None) -> Iterator[Ask | State]:
         answer = None
 
 
-def _together(denoise: Denoiser, asks: list[Ask], conds: list[Cond | None]) -> tuple[Tensor, ...]:
+def _together(
+    denoise: Denoiser, asks: list[Ask], conds: list[Cond | None], spread: Spread | None
+) -> list[Answer]:
     """One call for all questions, split again."""
     sizes = [len(ask.x) for ask in asks]
     given = [cond for cond in conds if cond is not None]
@@ -143,9 +164,16 @@ def _together(denoise: Denoiser, asks: list[Ask], conds: list[Cond | None]) -> t
     cond = Cond.join(given) if given else None
     here = stacked([ask.here.rows(n) for ask, n in zip(asks, sizes, strict=True)])
     there = stacked([ask.there.rows(n) for ask, n in zip(asks, sizes, strict=True)])
-    with torch.no_grad():
-        mean = denoise(torch.cat([ask.x for ask in asks]), here, cond, there=there)
-    return mean.split(sizes)
+    x, wide = torch.cat([ask.x for ask in asks]), any(ask.spread for ask in asks)
+    answer = answered(denoise, Ask(x, here, there, wide), cond, spread)
+    if isinstance(answer, Tensor):
+        return list(answer.split(sizes))
+    mean, gain = answer
+    gains = gain.split(sizes) if gain is not None else [None] * len(sizes)
+    return [
+        (part, own) if ask.spread else part
+        for ask, part, own in zip(asks, mean.split(sizes), gains, strict=True)
+    ]
 
 
 def stacked(levels: list[Level]) -> Level:
