@@ -40,6 +40,15 @@ def test_the_classifier_tells_the_classes_apart(taught):
     assert accuracy(taught, values, labels) > 0.97
 
 
+def test_probabilities_come_from_pictures_and_from_features(taught):
+    """Fails if they are not the classifier's own softmax, however they are asked for."""
+    values = torch.from_numpy(_bars(40, 13)[0])
+    p = taught.probabilities(values)
+    torch.testing.assert_close(p, taught.net(values).softmax(1), rtol=0, atol=1e-5)
+    assert torch.equal(p, taught.probabilities_of(taught(values)))
+    torch.testing.assert_close(p.sum(1), torch.ones(40))
+
+
 @pytest.mark.parametrize("shape", [(2, 40), (1, 6, 5, 6)])
 def test_series_and_volumes(shape):
     """Fails if one axis or three are not learned as two are."""

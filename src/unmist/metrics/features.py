@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import silu
 
 from unmist.base.faults import BadInput
 from unmist.base.noise import keyed
@@ -24,6 +25,7 @@ from unmist.metrics.classifier import LESSONS, Classifier, Lessons, train_classi
 
 __all__ = [
     "ClassifierFeatures",
+    "Classifying",
     "Features",
     "accuracy",
     "extract",
@@ -56,6 +58,18 @@ class Features(Protocol):
         ...
 
 
+class Classifying(Features, Protocol):
+    """Features that a classifier's last layer turns into probabilities, for the Inception Score."""
+
+    def probabilities(self, values: Tensor) -> Tensor:
+        """uint8 (b, c, *s) -> float32 (b, classes), rows of sum 1."""
+        ...
+
+    def probabilities_of(self, features: Tensor) -> Tensor:
+        """The same from features already at hand (b, width), at no further cost."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ClassifierFeatures:
     """The 64 numbers before a classifier's last layer, scaled to mean 0 and mean variance 1.
@@ -85,6 +99,15 @@ class ClassifierFeatures:
     def __call__(self, values: Tensor) -> Tensor:
         """uint8 (b, c, *s) of the shape it was taught on -> float32 (b, 64)."""
         return (self.net.embed(values) - self.centre) / self.scale
+
+    def probabilities(self, values: Tensor) -> Tensor:
+        """uint8 (b, c, *s) -> float32 (b, classes)."""
+        return self.probabilities_of(self(values))
+
+    @torch.no_grad()
+    def probabilities_of(self, features: Tensor) -> Tensor:
+        """The classes' probabilities (b, classes) from this classifier's own features (b, 64)."""
+        return self.net.head(silu(features * self.scale + self.centre)).softmax(1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything, as named tensors for a safetensors file; `restore_features` reads them."""
