@@ -1,5 +1,6 @@
 """Denoisers: E[x0 | x_t, cond], and a network made into one."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from unmist.core.condition import Cond, Signals
 from unmist.core.level import Level, lift
 from unmist.core.prediction import Prediction, mean_of
-from unmist.core.variance import Fixed, Variance
+from unmist.core.variance import Fixed, Spread, Variance
 
 __all__ = ["Chunked", "Denoiser", "NetDenoiser", "Network", "Within", "steer"]
 
@@ -72,27 +73,43 @@ class Chunked:
 
     Convolutions and matrix products round differently in other batch sizes (about 1e-6), so this
     makes a row bit-equal in any company, on one machine, torch version and thread count. One
-    picture alone costs as much as `rows`.
+    picture alone costs as much as `rows`. `spreads`: who is asked for the variance.
     """
 
     denoise: Denoiser
     rows: int = 8
+    spreads: Spread | None = None
 
     def __call__(
         self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
     ) -> Tensor:
         """Shape of x."""
+        parts = self._parts(x, here, cond, there)
+        return torch.cat([self.denoise(*part, there=to)[:own] for own, to, part in parts])
+
+    def spread(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and gain from `spreads`."""
+        assert self.spreads is not None, "built without"
+        found = []
+        for own, to, part in self._parts(x, here, cond, there):
+            assert to is not None
+            found.append([answer[:own] for answer in self.spreads.spread(*part, there=to)])
+        means, gains = zip(*found, strict=True)
+        return torch.cat(means), torch.cat(gains)
+
+    def _parts(
+        self, x: Tensor, here: Level, cond: Cond | None, there: Level | None
+    ) -> "Iterator[tuple[int, Level | None, tuple[Tensor, Level, Cond | None]]]":
+        """Of each chunk: how many of its rows are not padding, where it goes, what is asked."""
         count = len(x)
-        here = here.rows(count)
-        there = there.rows(count) if there is not None else None
-        means = []
+        here, there = here.rows(count), there.rows(count) if there is not None else None
         for start in range(0, count, self.rows):
             index = torch.arange(start, start + self.rows).clamp(max=count - 1)
             part = cond.rows(index) if cond is not None else None
             goal = there[index] if there is not None else None
-            mean = self.denoise(x[index], here[index], part, there=goal)
-            means.append(mean[: min(self.rows, count - start)])
-        return torch.cat(means)
+            yield min(self.rows, count - start), goal, (x[index], here[index], part)
 
 
 @dataclass(frozen=True)

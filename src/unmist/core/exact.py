@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unmist.base.noise import keyed
 from unmist.core.condition import Cond
-from unmist.core.level import DATA, Level
+from unmist.core.level import DATA, Level, lift
+from unmist.core.variance import reverse
 
 __all__ = ["Gaussian", "Mixture", "Points"]
 
@@ -64,6 +65,27 @@ class Mixture:
         fit, means = self._parts(x, here)
         mean = torch.einsum("bk,bkd->bd", fit.softmax(1), means)
         return mean.reshape(x.shape).to(x)
+
+    def variance(self, x: Tensor, level: Level) -> Tensor:
+        """Var[x0 | x_t] of each element, shape of x; sigma > 0."""
+        fit, means = self._parts(x, level)
+        at, (variances, vectors) = level.rows(len(x)), self._axes
+        alpha, sigma = at.alpha[:, None, None], at.sigma[:, None, None]
+        left = variances * sigma**2 / (alpha**2 * variances + sigma**2)
+        inner = torch.einsum("kde,bke->bkd", vectors**2, left)
+        weight = fit.softmax(1)[:, :, None]
+        centre = (weight * means).sum(1, keepdim=True)
+        spread = (weight * (inner + (means - centre) ** 2)).sum(1)
+        return spread.reshape(x.shape).to(x)
+
+    def spread(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level
+    ) -> tuple[Tensor, Tensor]:
+        """The mean and the best gain of the step's std: by Var[x0 | x_t] (2201.06503, thm. 1)."""
+        step = reverse(here, there)
+        more = torch.where(step.std > 0, step.take / step.std, 0.0)
+        gain = (1 + lift(more**2, x) * self.variance(x, here)).sqrt()
+        return self(x, here, cond), gain
 
     def log_prob(self, x: Tensor, level: Level = DATA) -> Tensor:
         """log p_t(x), (b,) float64, in nats."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds
+from unmist.core.condition import Cond
 from unmist.core.level import Level, lift
 from unmist.core.schedule import Schedule
 
@@ -142,7 +143,7 @@ class Spread(Protocol):
     """A denoiser that also knows how wide its steps are."""
 
     def spread(
-        self, x: Tensor, here: Level, cond: "object | None" = None, *, there: Level
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level
     ) -> tuple[Tensor, Tensor]:
         """The posterior mean, and the step's std over beta tilde's: both of the shape of x."""
         ...

@@ -99,7 +99,8 @@ def answered(denoise: Denoiser, ask: Ask, cond: Cond | None, spread: Spread | No
         if spread is None:
             return denoise(ask.x, ask.here, cond, there=ask.there), None
         mean, gain = spread.spread(ask.x, ask.here, cond, there=ask.there)
-        if spread is not denoise:
+        own: object = spread
+        if own is not denoise:
             mean = denoise(ask.x, ask.here, cond, there=ask.there)
         return mean, gain
 

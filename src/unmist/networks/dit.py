@@ -40,17 +40,24 @@ class DiT:
         refuse_unless(min(sizes) >= 1, f"a size of {min(sizes)}", "all sizes are 1 or more")
         refuse_unless(0 <= self.dropout < 1, f"dropout {self.dropout}", "0 <= dropout < 1")
 
-    def build(self, shape: tuple[int, ...], sockets: Sockets, seed: int = 0) -> "DiTModule":
-        """A network for samples (c, *s), 1 to 3 axes; equal seeds give equal weights."""
+    def build(
+        self, shape: tuple[int, ...], sockets: Sockets, seed: int = 0, *, answers: int = 1
+    ) -> "DiTModule":
+        """A network for samples (c, *s), 1 to 3 axes, answering answers*c channels.
+
+        Equal seeds give equal weights.
+        """
         check_shape(shape)
         with seeded(seed):
-            return DiTModule(self, shape, sockets)
+            return DiTModule(self, shape, sockets, answers)
 
 
 class DiTModule(nn.Module):
     """The weights of a `DiT`. New, its output is exactly zero."""
 
-    def __init__(self, settings: DiT, shape: tuple[int, ...], sockets: Sockets) -> None:
+    def __init__(
+        self, settings: DiT, shape: tuple[int, ...], sockets: Sockets, answers: int = 1
+    ) -> None:
         super().__init__()
         channels, cell = shape[0], settings.patch ** (len(shape) - 1)
         self.sockets, self.patch, width = sockets, settings.patch, settings.width
@@ -62,10 +69,10 @@ class DiTModule(nn.Module):
         self.blocks = nn.ModuleList(Block(settings, sockets.tokens) for _ in depth)
         self.shares = [6 * width] * settings.depth + [2 * width]
         self.change = zeroed(nn.Linear(width, sum(self.shares)))
-        self.last = zeroed(nn.Linear(width, channels * cell))
+        self.last = zeroed(nn.Linear(width, answers * channels * cell))
 
     def forward(self, x: Tensor, clock: Tensor, signals: Signals) -> Tensor:
-        """x (b, c, *s), clock (b,) about -10 … 10, signals as built for -> (b, c, *s)."""
+        """x (b, c, *s), clock (b,) about -10 … 10, signals as built for -> (b, answers*c, *s)."""
         check_signals(self.sockets, signals)
         seen = x if signals.map is None else torch.cat((x, signals.map.to(x.dtype)), 1)
         cells = fold(seen, self.patch)

@@ -18,8 +18,13 @@ class Network(Protocol):
     size, and knows no schedule: the clock is a bounded number, about -10 … 10.
     """
 
-    def build(self, shape: tuple[int, ...], sockets: Sockets, seed: int = 0) -> nn.Module:
-        """A network for samples of shape (c, *s); equal seeds give equal weights."""
+    def build(
+        self, shape: tuple[int, ...], sockets: Sockets, seed: int = 0, *, answers: int = 1
+    ) -> nn.Module:
+        """A network for samples of shape (c, *s) that answers answers*c channels.
+
+        Equal seeds give equal weights.
+        """
         ...
 
 

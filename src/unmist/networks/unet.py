@@ -65,17 +65,24 @@ class UNet:
         )
         refuse_unless(0 <= self.dropout < 1, f"dropout {self.dropout}", "0 <= dropout < 1")
 
-    def build(self, shape: tuple[int, ...], sockets: Sockets, seed: int = 0) -> "UNetModule":
-        """A network for samples (c, *s), 1 to 3 axes; equal seeds give equal weights."""
+    def build(
+        self, shape: tuple[int, ...], sockets: Sockets, seed: int = 0, *, answers: int = 1
+    ) -> "UNetModule":
+        """A network for samples (c, *s), 1 to 3 axes, answering answers*c channels.
+
+        Equal seeds give equal weights.
+        """
         check_shape(shape)
         with seeded(seed):
-            return UNetModule(self, shape, sockets)
+            return UNetModule(self, shape, sockets, answers)
 
 
 class UNetModule(nn.Module):
     """The weights of a `UNet`. New, its output is exactly zero."""
 
-    def __init__(self, settings: UNet, shape: tuple[int, ...], sockets: Sockets) -> None:
+    def __init__(
+        self, settings: UNet, shape: tuple[int, ...], sockets: Sockets, answers: int = 1
+    ) -> None:
         super().__init__()
         channels, axes = shape[0], len(shape) - 1
         self.sockets, self.fold = sockets, settings.fold
@@ -95,13 +102,13 @@ class UNetModule(nn.Module):
         self.smaller = nn.ModuleList(Downsample(axes, pair) for pair in pairs)
         self.larger = nn.ModuleList(Upsample(axes, (coarse, fine)) for fine, coarse in pairs)
         self.last_norm = nn.GroupNorm(groups_of(widths[0]), widths[0])
-        self.last = zeroed(convolution(axes, (widths[0], channels * cell), edge))
+        self.last = zeroed(convolution(axes, (widths[0], answers * channels * cell), edge))
         stages = cast("list[Stage]", [*self.down, *reversed(self.up)])
         self.shares = [stage.share for stage in stages]
         self.change = nn.Linear(wide, sum(self.shares))
 
     def forward(self, x: Tensor, clock: Tensor, signals: Signals) -> Tensor:
-        """x (b, c, *s), clock (b,) about -10 … 10, signals as built for -> (b, c, *s)."""
+        """x (b, c, *s), clock (b,) about -10 … 10, signals as built for -> (b, answers*c, *s)."""
         check_signals(self.sockets, signals)
         changes = iter(self.changes(clock, signals.vector).split(self.shares, 1))
         seen = x if signals.map is None else torch.cat((x, signals.map.to(x.dtype)), 1)

@@ -15,7 +15,7 @@ from unmist.core.schedule import Schedule
 from unmist.run.recipe import Recipe, read_recipe
 from unmist.run.weights import fill, load_weights
 
-__all__ = ["WEIGHTS", "Joined", "Model", "joined", "load"]
+__all__ = ["WEIGHTS", "Joined", "Model", "joined", "load", "weights_path"]
 
 WEIGHTS = Path("weights") / "model.safetensors"
 
@@ -66,13 +66,34 @@ class Model:
 def joined(recipe: Recipe) -> Joined:
     """The untrained network of a recipe whose shape is known."""
     assert recipe.shape, "the recipe's shape is measured when a run starts"
-    return Joined(recipe.network.build(recipe.shape, Sockets(), recipe.training.seed))
+    answers = 2 if recipe.variance.learned else 1
+    net = recipe.network.build(recipe.shape, Sockets(), recipe.training.seed, answers=answers)
+    return Joined(net)
 
 
-def load(folder: Path | str, device: str = "cpu") -> Model:
+def weights_path(folder: Path, name: str) -> Path:
+    """The file of a run's weights by their name. Raises BadInput where there is none of it."""
+    if name == "last":
+        return folder / WEIGHTS
+    there = {path.stem for path in (folder / "weights").glob("*.safetensors")}
+    there = {stem for stem in there if not stem.startswith("judge_")}
+    if name not in there:
+        mend = "best is kept where the run was measured (measuring.every); averaged-… come from "
+        known = ", ".join(sorted({"last", *there} - {"model"}))
+        raise BadInput(
+            f"no weights '{name[:40]}' here (there: {known})",
+            where=folder,
+            mend=f"{mend}`unmist average`",
+        )
+    return folder / "weights" / f"{name}.safetensors"
+
+
+def load(folder: Path | str, device: str = "cpu", *, weights: str = "last") -> Model:
     """A model from its run folder: `recipe.toml` and `weights/`. Nothing is unpickled.
 
-    Raises BadInput where there is no model, or where file and recipe do not belong together.
+    weights: last, best (by a measure during training) or the name of another file there, as
+    averaged-0.03. Raises BadInput where there is no model, or where file and recipe do not belong
+    together.
     """
     folder = Path(folder)
     if not (folder / "recipe.toml").is_file():
@@ -81,7 +102,7 @@ def load(folder: Path | str, device: str = "cpu") -> Model:
             where=folder,
             mend="give the folder that `unmist train` wrote",
         )
-    recipe, path = read_recipe(folder / "recipe.toml"), folder / WEIGHTS
+    recipe, path = read_recipe(folder / "recipe.toml"), weights_path(folder, weights)
     if not path.is_file() or not recipe.shape or recipe.codec is None:
         raise BadInput(
             "this run has no weights yet",
@@ -94,7 +115,7 @@ def load(folder: Path | str, device: str = "cpu") -> Model:
     return Model(
         folder=folder,
         recipe=recipe,
-        denoiser=NetDenoiser(net, recipe.prediction),
+        denoiser=NetDenoiser(net, recipe.prediction, recipe.variance),
         schedule=recipe.schedule,
         codec=recipe.codec,
         shape=recipe.shape,

@@ -18,11 +18,12 @@ from unmist.core.schedule import Schedule, schedules
 from unmist.core.schedules import Exploding
 from unmist.core.solver import Solver, solvers
 from unmist.core.spacing import Spacing, spacings
+from unmist.core.variance import Fixed, Variance, variances
 from unmist.networks.family import Network, networks
 from unmist.networks.unet import UNet
 from unmist.run.plain import from_plain, migrated, set_path, to_plain
 from unmist.run.toml import read_toml, toml_text
-from unmist.training.ema import Average
+from unmist.training.ema import Average, Snapshots
 from unmist.training.guard import Guard
 from unmist.training.loop import Schooling
 from unmist.training.optimizer import AdamW
@@ -30,6 +31,7 @@ from unmist.training.optimizer import AdamW
 __all__ = [
     "FAMILIES",
     "Data",
+    "Measuring",
     "Recipe",
     "Sampling",
     "altered",
@@ -48,8 +50,10 @@ FAMILIES: dict[type, Kinds] = {
     Network: networks,
     Solver: solvers,
     Spacing: spacings,
+    Variance: variances,
 }
 
+SCORES = ("frechet", "coverage", "held")
 SIZES = {"tiny": 16, "small": 32, "medium": 64, "large": 128}
 
 
@@ -87,6 +91,29 @@ class Saving:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """Samples drawn and measured during training, at fixed seeds.
+
+    every: samples seen between two measures (0: chosen, three to eight measures where drawing them
+    costs 2 % of the run, else never; -1: never); samples: how many are drawn, in `steps` steps;
+    best: the score by which the best weights are kept: frechet, coverage or held.
+    """
+
+    every: int = 0
+    samples: int = 256
+    steps: int = 12
+    best: str = "frechet"
+
+    def __post_init__(self) -> None:
+        if self.every < -1 or self.samples < 50 or self.steps < 1:
+            mend = "every -1 or more, 50 samples or more, 1 step or more"
+            raise BadInput(f"{self}", where="measuring", mend=mend)
+        if self.best not in SCORES:
+            mend = did_you_mean(self.best, list(SCORES))
+            raise BadInput(f"no score '{self.best}'", where="measuring", mend=mend)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything needed to repeat a run. `shape` and `codec` are measured when it starts."""
 
@@ -95,6 +122,7 @@ class Recipe:
     prediction: Prediction = field(default_factory=Edm)
     draw: Draw = field(default_factory=LogNormal)
     weighting: Weighting = field(default_factory=Simple)
+    variance: Variance = field(default_factory=Fixed)
     network: Network = field(default_factory=UNet)
     optimizer: AdamW = field(default_factory=AdamW)
     average: Average = field(default_factory=Average)
@@ -102,13 +130,15 @@ class Recipe:
     guard: Guard = field(default_factory=Guard)
     sampling: Sampling = field(default_factory=Sampling)
     saving: Saving = field(default_factory=Saving)
+    measuring: Measuring = field(default_factory=Measuring)
+    snapshots: Snapshots = field(default_factory=Snapshots)
     shape: tuple[int, ...] = ()
     codec: Pixels | None = None
 
     @property
     def objective(self) -> Objective:
         """What training minimises."""
-        return Objective(self.schedule, self.prediction, self.draw, self.weighting)
+        return Objective(self.schedule, self.prediction, self.draw, self.weighting, self.variance)
 
 
 def sized(recipe: Recipe, size: str) -> Recipe:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.base.noise import Noise
-from unmist.core.denoiser import Chunked, Denoiser
+from unmist.core.denoiser import Chunked
 from unmist.core.plan import Plan, ancestral, descend
 from unmist.core.solver import Solver
 from unmist.core.spacing import Spacing
@@ -69,13 +69,14 @@ def sampling(model: Model, shot: Shot) -> Iterator[tuple[int, State]]:
         raise BadInput("count and batch are 1 or more, first 0 or more", where="sample")
     keep_freed_memory()
     plan, chosen = plan_of(model, shot)
-    denoise: Denoiser = Chunked(model.denoiser) if shot.exact else model.denoiser
+    base = model.denoiser
+    denoise = Chunked(base, spreads=base) if shot.exact else base
     for start in range(shot.first, shot.first + shot.count, shot.batch):
         ids = tuple(range(start, min(start + shot.batch, shot.first + shot.count)))
         noise = Noise(shot.seed, "sample", ids)
         like = torch.zeros(len(ids), *model.shape, device=model.device)
         x = started(like, plan, noise)
-        for state in walk(denoise, x, plan, chosen.solver, noise):
+        for state in walk(denoise, x, plan, chosen.solver, noise, spread=denoise):
             yield start, state
 
 
