@@ -1,12 +1,16 @@
 """How good are samples after a given time of training, beside what other libraries give?
 
     python benchmarks/time_to_quality.py [--minutes 4,12] [--seeds 0,1] [--peers diffusers,...]
-                                         [--threads 2] [--state FOLDER] [--samples 1000] [--quick] [--json]
+                                         [--threads 2] [--told 1] [--state FOLDER]
+                                         [--samples 1000] [--quick] [--json]
 
 On the 5,000 digits, from nothing: every contestant trains on the same rows for the same time and
-with the same number of threads (2, or --threads), on this machine. They take turns of 30 seconds, so that a busy machine is busy for all; a
-turn is timed by the wall clock, sampling and measuring are not. Ours is `unmist train --budget`
-with its defaults: measuring the speed, looks, held-out losses and checkpoints are in its time.
+with the same number of threads, on this machine. They take turns of 30 seconds, so that a busy
+machine is busy for all; a turn is timed by the wall clock, sampling and measuring are not. Ours is
+`unmist train --budget` with its defaults: measuring the speed, looks, held-out losses and
+checkpoints are in its time. It turns its budget into a length once; where the machine is slower
+afterwards than in those seconds, --told 0.8 gives it less, so that it does not take longer than the
+others.
 
 The judge: the Fréchet distance to held-out digits that none has seen, in the 64 features of one
 classifier, less the floor that real training digits have at the same number (`excess`). Beside it
@@ -55,6 +59,7 @@ class Trial:
     folder: Path
     steps: int
     threads: int
+    told: float = 1.0
 
     @property
     def name(self):
@@ -70,7 +75,7 @@ class Ours:
         self.folder = trial.folder / "model"
         recipe = Recipe()
         recipe = replace(recipe, training=replace(recipe.training, seed=trial.seed))
-        order = Order(budget=trial.minutes * 60, threads=trial.threads)
+        order = Order(budget=trial.told * trial.minutes * 60, threads=trial.threads)
         self.run, self.seen = training(recipe, self.folder, order), 0
 
     def advance(self, share):
@@ -218,7 +223,8 @@ def table(trial, results):
     """Lines of one trial."""
     first = next(iter(results.values()))
     yield (
-        f"{trial.name}, threads {trial.threads}: {first['count']} samples against {first['reference']} held-out digits, "
+        f"{trial.name}, threads {trial.threads}: {first['count']} samples against "
+        f"{first['reference']} held-out digits, "
         f"{first['width']} features of {first['features']} "
         f"(names {first['accuracy']:.1%} of held-out digits right), "
         f"floor {first['floor']:.3f}, coverage of perfect samples {first['expected_coverage']:.3f}"
@@ -256,6 +262,9 @@ def options():
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--peers", default="diffusers,tuned,equal,ddp-small")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--told", type=float, default=1.0, help="share of the time that our run is told it has"
+    )
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument(
         "--steps", type=int, default=50, help="network calls of the peers' samplers"
@@ -284,7 +293,7 @@ def main():
         outcomes = []
         for seed in map(int, chosen.seeds.split(",")):
             folder = chosen.state / f"{minutes:g}-{seed}"
-            trial = Trial(minutes, seed, folder, chosen.steps, chosen.threads)
+            trial = Trial(minutes, seed, folder, chosen.steps, chosen.threads, chosen.told)
             outcomes.append(compete(trial, names, judge, chosen.samples))
             if not chosen.json:
                 print(*table(trial, outcomes[-1]), sep="\n", flush=True)
