@@ -42,6 +42,9 @@ COMMANDS = {
     "look": Command(
         "unmist.cli.look:app", "Look at data, a run, a picture's settings, noise, schedules."
     ),
+    "fetch": Command(
+        "unmist.cli.fetch:fetch", "Fetch published weights that measure pictures, by name and hash."
+    ),
     "doctor": Command("unmist.cli.doctor:doctor", "Check this machine and its packages."),
 }
 NOTES = """\

@@ -100,10 +100,10 @@ class Drift:
 
 
 def cache_home(cache: str | os.PathLike | None) -> Path:
-    """The argument, else UNMIST_CACHE, else ~/.cache/unmist; below it, the part for data."""
-    chosen = cache or os.environ.get("UNMIST_CACHE")
+    """The argument, else UNMIST_CACHE, else unmist in XDG_CACHE_HOME or ~/.cache; there, data."""
+    chosen, shared = cache or os.environ.get("UNMIST_CACHE"), os.environ.get("XDG_CACHE_HOME")
     try:
-        root = Path(chosen) if chosen else Path.home() / ".cache" / "unmist"
+        root = Path(chosen) if chosen else Path(shared or Path.home() / ".cache") / "unmist"
     except RuntimeError:  # no home directory
         raise CannotWrite("no home directory for the cache", mend="set UNMIST_CACHE") from None
     return root.absolute() / "data"

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -58,6 +58,7 @@ class Features(Protocol):
         ...
 
 
+@runtime_checkable
 class Classifying(Features, Protocol):
     """Features that a classifier's last layer turns into probabilities, for the Inception Score."""
 

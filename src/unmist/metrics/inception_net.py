@@ -261,8 +261,10 @@ class InceptionFeatures:
 
     def __post_init__(self) -> None:
         frozen(self.net)
-        other = f"inception-like-{digest_of(self.net.state_dict())[:8]}"
-        object.__setattr__(self, "name", "inception" if self.source == PUBLISHED else other)
+        name = "inception"
+        if self.source != PUBLISHED:
+            name = f"inception-like-{digest_of(self.net.state_dict())[:8]}"
+        object.__setattr__(self, "name", name)
 
     @property
     def width(self) -> int:
