@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +12,41 @@ from torch import Tensor
 from unmist.base import files
 from unmist.base.faults import BadInput, Diverged
 from unmist.base.machine import Machine, differences, facts
-from unmist.codecs.pixels import Pixels
 from unmist.core.condition import Cond
 from unmist.data.dataset import DataSet
-from unmist.run import checkpoint
+from unmist.run import averages, checkpoint
+from unmist.run.best import Best, keep_best
 from unmist.run.model import WEIGHTS, Model, joined
-from unmist.run.plain import to_plain
-from unmist.run.recipe import FAMILIES, Recipe, Saving, read_recipe, write_recipe
+from unmist.run.recipe import Recipe, read_recipe, write_recipe
 from unmist.run.weights import fill, load_weights, write_weights
-from unmist.training.loop import Batches, Learner
+from unmist.training.alarms import Alarm, Watch
+from unmist.training.ema import Tracks
+from unmist.training.loop import Batches, Learner, Stats
 
 __all__ = [
     "Course",
     "begin",
     "cleared",
     "learner_of",
-    "measured",
     "resume",
-    "same_recipe",
     "stored",
 ]
 
 OURS = frozenset(
-    "about.json card.md log.jsonl looks recipe.toml samples scores.json state weights".split()  # noqa: SIM905
+    (
+        *("about.json", "card.md", "log.jsonl", "looks", "measures", "recipe.toml", "report.html"),
+        *("samples", "scores.json", "state", "weights"),
+    )
 )
 
 
 @dataclass
 class Course:
-    """A run under way: where it is, what it follows, what it learns from, how far it is."""
+    """A run under way: where it is, what it follows, what it learns from, how far it is.
+
+    tracks: averages of other widths; watch: of the held-out loss; best: the weights kept; ringing:
+    kinds of alarms that have been told and last; short: classes too rare at the last measure.
+    """
 
     folder: Path
     recipe: Recipe
@@ -48,15 +54,32 @@ class Course:
     learner: Learner
     rollbacks: int = 0
     notices: tuple[str, ...] = ()
+    watch: Watch = field(default_factory=Watch)
+    best: Best | None = None
+    ringing: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        self.tracks = Tracks.start(recipe.snapshots, recipe.average, self.learner.net)
+        plan = recipe.training
+        self.points = frozenset(recipe.snapshots.times(plan.samples, plan.batch))
 
     @property
     def states(self) -> Path:
         """The checkpoints."""
         return self.folder / "state"
 
+    def advance(self) -> Stats:
+        """One update of the network and of all averages."""
+        stats = self.learner.advance()
+        if not stats.skipped:
+            self.tracks.update(self.learner.net, stats.seen // self.recipe.training.batch)
+        return stats
+
     def due(self, every: int) -> bool:
-        """Whether a thing done every so many samples is due now."""
-        return (
+        """Whether a thing done every so many samples (-1: never) is due now."""
+        return every > 0 and (
             self.learner.seen // every > (self.learner.seen - self.recipe.training.batch) // every
         )
 
@@ -67,10 +90,44 @@ class Course:
 
     def save(self) -> None:
         """A checkpoint, and the averaged weights for sampling."""
-        state = {**self.learner.state(), "slower": self.learner.slower, "rollbacks": self.rollbacks}
-        checkpoint.save(self.states, self.learner.seen, self.learner.tensors(), state)
+        state = {
+            **self.learner.state(),
+            "slower": self.learner.slower,
+            "rollbacks": self.rollbacks,
+            "best": asdict(self.best) if self.best else None,
+            "turns": self.watch.plain(),
+            "ringing": list(self.ringing),
+            "short": list(self.short),
+        }
+        watched = {} if self.watch.low is None else {"watch": {"low": self.watch.low}}
+        tensors = {**self.learner.tensors(), **self.tracks.tensors(), **watched}
+        checkpoint.save(self.states, self.learner.seen, tensors, state)
         (self.folder / WEIGHTS).parent.mkdir(exist_ok=True)
         write_weights(self.folder / WEIGHTS, dict(self.learner.ema.state_dict()))
+
+    def store_averages(self) -> None:
+        """The averages as they are, where this is one of the points to store them."""
+        if self.learner.seen in self.points:
+            main, widths = self.recipe.average.width, self.recipe.snapshots.widths
+            ours = {main: self.learner.ema} if main in widths else {}
+            averages.store(self.folder, self.learner.seen, {**ours, **self.tracks.nets})
+
+    def offer(self, value: float, scores: object) -> bool:
+        """Keep the averaged weights if their score is the best so far; whether it was."""
+        new = Best(self.learner.seen, self.recipe.measuring.best, value)
+        if not np.isfinite(value) or (self.best is not None and not self.best.beaten(value)):
+            return False
+        self.best = new
+        keep_best(self.folder, new, dict(self.learner.ema.state_dict()), scores)
+        return True
+
+    def ring(self, alarms: list[Alarm], judged: tuple[str, ...]) -> tuple[str, ...]:
+        """The lines of alarms not told yet; of the kinds judged now, those past are forgotten."""
+        now = {alarm.kind for alarm in alarms}
+        fresh = tuple(alarm.line for alarm in alarms if alarm.kind not in self.ringing)
+        lasting = {kind for kind in self.ringing if kind not in judged or kind in now}
+        self.ringing = tuple(sorted(lasting | now))
+        return fresh
 
     def roll_back(self, why: str) -> str:
         """To the last checkpoint, at a lower rate; what to tell. Diverged after too many."""
@@ -86,22 +143,6 @@ class Course:
         self.learner.slower, self.rollbacks = slower, rollbacks
         self.save()
         return f"{why} at {seen} samples: back to {self.learner.seen}, rate times {slower:g}"
-
-
-def measured(recipe: Recipe, data: DataSet) -> Recipe:
-    """The recipe with shape, codec and saving points filled in from the data."""
-    codec = recipe.codec or Pixels.measure(data.values[data.train])
-    plan, saving = recipe.training, recipe.saving
-
-    def every(asked: int, share: int) -> int:
-        return asked or max(plan.batch, plan.samples // share)
-
-    points = Saving(
-        checkpoint=every(saving.checkpoint, 20),
-        look=every(saving.look, 10),
-        held=every(saving.held, 10),
-    )
-    return replace(recipe, shape=data.shape, codec=codec, saving=points)
 
 
 def learner_of(recipe: Recipe, data: DataSet, device: torch.device) -> Learner:
@@ -212,6 +253,27 @@ def restore(course: Course) -> None:
     course.learner.slower = float(str(state["slower"]))
     course.rollbacks = int(str(state["rollbacks"]))
     course.notices += found.notices
+    _restore_watched(course, tensors, state)
+    averages.trim(course.folder, course.learner.seen)
+
+
+def _restore_watched(course: Course, tensors: checkpoint.Tensors, state: dict[str, object]) -> None:
+    """What is followed beside the learner; a checkpoint of an earlier version has none of it."""
+    tracked = course.tracks.tensors().keys()
+    if tracked <= tensors.keys():
+        for name, net in zip(tracked, course.tracks.nets.values(), strict=True):
+            fill(net, tensors[name], where=f"{name}.safetensors")
+    else:
+        course.tracks, course.points = Tracks({}), frozenset()
+        course.notices += ("the run began without stored averages, and goes on without them",)
+    course.best = Best.from_plain(state.get("best"))
+    low = tensors.get("watch", {}).get("low")
+    course.watch = course.watch.restored(state.get("turns", []), low)
+    course.ringing, course.short = (_words(state.get(key)) for key in ("ringing", "short"))
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def about(data: DataSet, machine: Machine, parent: Model | None) -> dict[str, object]:
@@ -253,26 +315,3 @@ def _trim_log(course: Course) -> None:
 def _seen(line: str, path: Path) -> int:
     entry = files.parse_json(line.encode(), where=path)
     return int(entry["seen"]) if isinstance(entry, dict) else 0
-
-
-def same_recipe(asked: Recipe, folder: Path, *, any_length: bool = False) -> None:
-    """Refuse to resume under another recipe; what was measured at the start does not count."""
-    there = read_recipe(folder / "recipe.toml")
-    asked = replace(asked, shape=there.shape, codec=there.codec, saving=there.saving)
-    if any_length:  # a time budget became a length when the run began
-        plan = replace(asked.training, samples=there.training.samples)
-        asked = replace(asked, training=plan)
-    ours, theirs = to_plain(asked, FAMILIES), to_plain(there, FAMILIES)
-    for path in _differences(ours, theirs, "recipe"):
-        raise BadInput(
-            f"{path}, but the run began otherwise",
-            where=folder,
-            mend="choose another folder, or pass --fresh to begin anew",
-        )
-
-
-def _differences(ours: object, theirs: object, path: str) -> list[str]:
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        keys = sorted({*ours, *theirs})
-        return [d for k in keys for d in _differences(ours.get(k), theirs.get(k), f"{path}.{k}")]
-    return [] if ours == theirs else [f"{path} is {theirs}, asked {ours}"]

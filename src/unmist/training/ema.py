@@ -1,15 +1,15 @@
-"""The average of the weights over the last part of the run."""
+"""The average of the weights over the last part of the run, and others to choose from later."""
 
 import copy
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unmist.base.faults import BadInput
 
-__all__ = ["Average"]
+__all__ = ["Average", "Snapshots", "Tracks", "label"]
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,59 @@ class Average:
         torch._foreach_lerp_(ours, theirs, 1 - keep)
         for mine, other in zip(average.buffers(), net.buffers(), strict=True):
             mine.copy_(other)
+
+
+def label(width: float) -> str:
+    """A width as part of a file's name: w0_05."""
+    return f"w{width:g}".replace(".", "_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshots:
+    """What is kept so that the average's width can be chosen after training (2312.02696, sec. 3).
+
+    widths: of the averages kept; points: how often all of them are stored, 0 for never. Disk: 4
+    bytes a parameter for each width and point.
+    """
+
+    points: int = 5
+    widths: tuple[float, ...] = (0.05, 0.1)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.points <= 64 or len({label(width) for width in self.widths}) < max(
+            1, len(self.widths)
+        ):
+            raise BadInput(f"{self}", where="snapshots", mend="0 … 64 points, widths that differ")
+        if not all(0.001 <= Average(width).width <= 0.28 for width in self.widths):
+            raise BadInput(f"widths {self.widths}", where="snapshots", mend="0.001 … 0.28 each")
+
+    def times(self, samples: int, batch: int) -> tuple[int, ...]:
+        """Samples seen at which to store, rising to the end: whole batches, denser towards it.
+
+        At the shares 1 - (1 - i/points)^2 of the run: a narrow average needs stored ones that end
+        near its own end.
+        """
+        shares = (1 - (1 - i / self.points) ** 2 for i in range(1, self.points + 1))
+        return tuple(sorted({max(1, round(share * samples / batch)) * batch for share in shares}))
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Averages of other widths, kept up to date beside the main one."""
+
+    nets: dict[float, nn.Module]
+
+    @staticmethod
+    def start(snapshots: Snapshots, main: Average, net: nn.Module) -> "Tracks":
+        """One for each width that the main average does not have."""
+        widths = [width for width in snapshots.widths if snapshots.points and width != main.width]
+        return Tracks({width: Average(width).start(net) for width in widths})
+
+    def update(self, net: nn.Module, step: int) -> None:
+        """After the step-th update, from 1."""
+        for width, average in self.nets.items():
+            Average(width).update(average, net, step)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """All tensors, by file and name."""
+        return {f"ema_{label(width)}": dict(net.state_dict()) for width, net in self.nets.items()}

@@ -11,7 +11,7 @@ from unmist.core.objective import Objective
 from unmist.training.loop import Batches
 from unmist.training.order import even_draws
 
-__all__ = ["HeldLoss", "held_loss"]
+__all__ = ["HeldLoss", "binned", "held_loss", "held_rows"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,13 @@ def held_loss(
     net: nn.Module, objective: Objective, batches: Batches, rows: np.ndarray, *, bins: int = 6
 ) -> HeldLoss:
     """The loss of `net` on the given rows; levels stratified and noise fixed, so curves compare."""
+    return binned(*held_rows(net, objective, batches, rows), bins)
+
+
+def held_rows(
+    net: nn.Module, objective: Objective, batches: Batches, rows: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """The loss of each row and its log(sigma/alpha), both float64 (n,): see `held_loss`."""
     losses, places = [], []
     u = even_draws(0, 0, len(rows))
     for start in range(0, len(rows), 64):
@@ -39,10 +46,11 @@ def held_loss(
         with torch.no_grad():
             losses.append(objective(net, x0, eps, level, cond).double().cpu())
         places.append(level.log_ratio)
-    return _binned(torch.cat(losses), torch.cat(places), bins)
+    return torch.cat(losses), torch.cat(places)
 
 
-def _binned(loss: Tensor, place: Tensor, bins: int) -> HeldLoss:
+def binned(loss: Tensor, place: Tensor, bins: int = 6) -> HeldLoss:
+    """The summary of what `held_rows` gave."""
     edges = torch.quantile(place, torch.linspace(0, 1, bins + 1, dtype=torch.float64))
     bin_of = torch.bucketize(place, edges[1:-1])
     counts = [int((bin_of == i).sum()) for i in range(bins)]

@@ -10,12 +10,7 @@ import numpy as np
 import torch
 
 from unmist.base.machine import Machine, choose
-from unmist.base.noise import Noise
-from unmist.core.denoiser import NetDenoiser
-from unmist.core.plan import descend
-from unmist.core.walk import final, started, walk
 from unmist.data.dataset import DataSet
-from unmist.data.opening import open_data
 from unmist.nn.memory import keep_freed_memory
 from unmist.run import checkpoint
 from unmist.run.course import (
@@ -23,45 +18,31 @@ from unmist.run.course import (
     begin,
     cleared,
     learner_of,
-    measured,
     resume,
-    same_recipe,
     stored,
 )
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
-from unmist.run.picture import grid, save_picture
 from unmist.run.recipe import Recipe, checked
+from unmist.run.settled import measured, same_recipe
 from unmist.run.stop import Stop, Stopped, stoppable
-from unmist.training.held import HeldLoss, held_loss
+from unmist.training.alarms import Alarm
+from unmist.training.held import HeldLoss
 from unmist.training.loop import Stats
+from unmist.workflows.midway import Midway, Referee, look, measure, referee, watched
+from unmist.workflows.order import Order, opened
 
-__all__ = ["Estimate", "Order", "Report", "planned", "train", "training"]
+__all__ = ["Estimate", "Order", "Report", "opened", "planned", "train", "training"]
 
 RESERVED = 0.08  # of a time budget: looks, held-out losses, checkpoints
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What is asked for beside the recipe.
-
-    budget: seconds, turned into a length once; start: a model to begin from; fresh: throw an
-    earlier run in the folder away; accept_drift, accept_rounding: go on although data or machine
-    changed; device: auto, cpu, cuda or mps; threads: 0 for all (a resumed run keeps its own).
-    """
-
-    budget: float | None = None
-    start: Path | None = None
-    fresh: bool = False
-    accept_drift: bool = False
-    accept_rounding: bool = False
-    device: str = "auto"
-    threads: int = 0
-
-
 @dataclass(frozen=True)
 class Report:
-    """How far a run is. speed in samples a second, left in seconds; held, look where just made."""
+    """How far a run is. speed in samples a second, left in seconds.
+
+    held, measured, look, alarms: where just made.
+    """
 
     seen: int
     samples: int
@@ -72,7 +53,9 @@ class Report:
     left: float
     notice: str = ""
     held: HeldLoss | None = None
+    measured: Midway | None = None
     look: Path | None = None
+    alarms: tuple[str, ...] = ()
     finished: bool = False
 
 
@@ -89,19 +72,6 @@ class Estimate:
     recipe: Recipe = field(repr=False)
 
 
-def opened(recipe: Recipe, order: Order) -> DataSet:
-    """The data of a recipe."""
-    data = recipe.data
-    return open_data(
-        data.source,
-        size=data.size or None,
-        channels=data.channels or None,
-        fit=data.fit,
-        background=data.background,
-        accept_drift=order.accept_drift,
-    )
-
-
 def planned(recipe: Recipe, order: Order) -> Estimate:
     """What `--plan` shows: nothing is written."""
     data = opened(recipe, order)
@@ -109,11 +79,19 @@ def planned(recipe: Recipe, order: Order) -> Estimate:
     speed, parameters = _speed(recipe, data, order)
     samples = _length(recipe, speed, order.budget)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    disk = 4 * parameters * (2 * 4 + 1)  # two checkpoints of four tensors a weight, and the model
+    disk = _disk(recipe, parameters)
     recipe = replace(recipe, training=replace(recipe.training, samples=samples))
     return Estimate(
         samples, samples / speed / (1 - RESERVED), speed, peak, disk, parameters, recipe
     )
+
+
+def _disk(recipe: Recipe, parameters: int) -> int:
+    """Two checkpoints of four tensors a weight and the averages followed, model, best, stored."""
+    widths, main = recipe.snapshots.widths, recipe.average.width
+    followed = sum(width != main for width in widths) if recipe.snapshots.points else 0
+    kept = recipe.snapshots.points * len(widths)
+    return 4 * parameters * (2 * (4 + followed) + 1 + (recipe.measuring.every > 0) + kept)
 
 
 def _speed(recipe: Recipe, data: DataSet, order: Order) -> tuple[float, int]:
@@ -193,31 +171,61 @@ def threads_of(folder: Path) -> int:
 
 def _steps(course: Course, stop: Stop) -> Iterator[Report]:
     """The loop: update, guard, report, save."""
-    learner, saving = course.learner, course.recipe.saving
-    every = max(course.recipe.training.batch, course.recipe.training.samples // 200)
-    clock, first = time.perf_counter(), learner.seen
+    learner, saving, asked = course.learner, course.recipe.saving, course.recipe.measuring
+    plan = course.recipe.training
+    often = (max(plan.batch, plan.samples // 200), saving.held, saving.look, asked.every)
+    clock, first, judge = time.perf_counter(), learner.seen, _Judge(course)
     while not learner.done:
-        stats = learner.advance()
+        stats = course.advance()
         speed = (learner.seen - first) / (time.perf_counter() - clock)
         if why := course.recipe.guard.verdict(learner.health):
             notice = course.roll_back(why)
             first, clock = learner.seen, time.perf_counter()
             yield _report(course, stats, speed, notice=notice)
             continue
-        if course.due(every) or stats.skipped or learner.done:
-            yield _told(course, stats, speed)
-        if course.due(saving.checkpoint) or learner.done or stop.number:
+        course.store_averages()
+        if any(map(course.due, often)) or stats.skipped or learner.done:
+            yield _told(course, stats, speed, judge)
+        # always with a measure: what it kept as best and what resuming knows of it are one
+        if course.due(saving.checkpoint) or judge.due or learner.done or stop.number:
             course.save()
         if stop.number:
             raise Stopped(stop.number, course.folder)
     yield replace(_report(course, None, 0.0), finished=True)
 
 
-def _told(course: Course, stats: Stats, speed: float) -> Report:
+@dataclass
+class _Judge:
+    """The referee, made at the first measure."""
+
+    course: Course
+    referee: Referee | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether to measure now: at the chosen points, and at the end where there are any."""
+        every = self.course.recipe.measuring.every
+        return self.course.due(every) or (every > 0 and self.course.learner.done)
+
+    def __call__(self) -> tuple[Midway | None, list[Alarm]]:
+        """The measure, where it is due."""
+        if not self.due:
+            return None, []
+        self.referee = self.referee or referee(self.course)
+        return measure(self.course, self.referee)
+
+
+def _told(course: Course, stats: Stats, speed: float, judge: _Judge) -> Report:
     """A report with what is due beside it, logged."""
     saving, done = course.recipe.saving, course.learner.done
-    held = _held(course) if course.due(saving.held) or done else None
-    look = _look(course) if course.due(saving.look) or done else None
+    scores, alarms = judge()
+    kinds = ("copies", "lost", "twins") if scores else ()
+    held = None
+    if course.due(saving.held) or done:
+        held, risen = watched(course)
+        alarms, kinds = [*alarms, *risen], (*kinds, "memorising")
+    lines = course.ring(alarms, kinds)
+    drawn = look(course) if course.due(saving.look) or done else None
     notice = "a batch that was not finite was skipped" if stats.skipped else ""
     entry: dict[str, object] = {
         "seen": stats.seen,
@@ -228,10 +236,13 @@ def _told(course: Course, stats: Stats, speed: float) -> Report:
     }
     if held is not None:
         entry["held"] = {**asdict(held), "means": [_finite(mean) for mean in held.means]}
-    if notice:
-        entry["notice"] = notice
+    if scores is not None:
+        entry["measure"] = scores.plain()
+    entry |= {"alarm": list(lines)} if lines else {}
+    entry |= {"notice": notice} if notice else {}
     course.log(entry)
-    return replace(_report(course, stats, speed, notice=notice), held=held, look=look)
+    report = _report(course, stats, speed, notice=notice)
+    return replace(report, held=held, measured=scores, look=drawn, alarms=lines)
 
 
 def _finite(value: float) -> float | None:
@@ -243,36 +254,3 @@ def _report(course: Course, stats: Stats | None, speed: float, *, notice: str = 
     left = (samples - learner.seen) / speed if speed else 0.0
     loss, norm, rate = (stats.loss, stats.grad_norm, stats.rate) if stats else (0.0, 0.0, 0.0)
     return Report(learner.seen, samples, loss, norm, rate, speed, left, notice)
-
-
-def _held(course: Course) -> HeldLoss | None:
-    """The averaged network on up to 512 held-out rows."""
-    rows = course.data.held[:512]
-    if len(rows) < 16:
-        return None
-    codec, device = course.recipe.codec, next(course.learner.ema.parameters()).device
-    assert codec is not None
-
-    def fetch(chosen: np.ndarray) -> tuple[torch.Tensor, None]:
-        return codec.encode(torch.from_numpy(course.data.values[chosen]).to(device)), None
-
-    batches = replace(course.learner.batches, fetch=fetch)
-    return held_loss(course.learner.ema, course.learner.objective, batches, rows)
-
-
-def _look(course: Course, count: int = 25) -> Path | None:
-    """A grid of samples at fixed seeds from the averaged weights, two-dimensional data only."""
-    recipe = course.recipe
-    if len(recipe.shape) != 3 or recipe.codec is None:
-        return None
-    chosen = recipe.sampling
-    plan = descend(chosen.spacing(recipe.schedule, min(chosen.steps, 12)))
-    noise = Noise(0, "look", tuple(range(count)))
-    like = torch.zeros(count, *recipe.shape, device=next(course.learner.ema.parameters()).device)
-    denoiser = NetDenoiser(course.learner.ema, recipe.prediction)
-    x = final(walk(denoiser, started(like, plan, noise), plan, chosen.solver, noise)).x
-    path = course.folder / "looks" / f"{course.learner.seen:09d}.png"
-    path.parent.mkdir(exist_ok=True)
-    picture = grid(recipe.codec.decode(x).cpu().numpy(), columns=5)
-    save_picture(path, picture, {"look": course.learner.seen})
-    return path
