@@ -1,44 +1,162 @@
 """`unmist evaluate`."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unmist.cli.output import emit
+from cyclopts import Parameter
+
+from unmist.base.faults import BadInput
+from unmist.cli.flags import settings_of
+from unmist.cli.output import emit, note
+from unmist.cli.progress import followed
+
+if TYPE_CHECKING:
+    from unmist.run.model import Model
+    from unmist.workflows.evaluate import Asked, Scores
+    from unmist.workflows.sample import Shot
 
 __all__ = ["evaluate"]
 
 
-def evaluate(model: Path, /, *, count: int = 1000, seed: int = 1, json: bool = False) -> int:
-    """Measure a model against the held-out part of its data; leaves scores.json in its folder.
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How a model's samples are drawn.
 
     Parameters
     ----------
-    model
-        The folder that `unmist train` wrote.
-    count
-        How many samples to draw.
     seed
-        Of the samples.
+        Sample i of a seed is always the same.
+    steps
+        Steps of the plan (default: the recipe's).
+    set
+        One setting, as in solver=heun, eta=1; may be repeated.
+    weights
+        Which of the model's: last, best, or the name of another file in its weights/.
+    """
+
+    seed: int = 1
+    steps: int | None = None
+    set: tuple[str, ...] = ()
+    weights: str = "last"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What is measured, and how the work is done.
+
+    Parameters
+    ----------
+    against
+        Data to measure against, by their held-out part (default: what the model learned from).
+    count
+        How many pictures are judged (default: 1000 drawn, or all that are there).
+    features
+        What judges: classifier (of the data's own), inception, dino:FOLDER, clip:FOLDER, opennsfw.
+    processes
+        How many work at once (0: as many as are worth their start); the scores stay the same.
+    to
+        The folder of scores and page (default: the model's own).
+    fresh
+        Measure again what was measured before.
+    """
+
+    against: str = ""
+    count: int | None = None
+    features: str = "classifier"
+    processes: int = 0
+    to: Path | None = None
+    fresh: bool = False
+
+
+def evaluate(
+    what: str, /, *, drawing: Drawing | None = None, measuring: Measuring | None = None,
+    json: bool = False,
+) -> int:  # fmt: skip
+    """Measure a model, or a folder of pictures, against data: distance, variety, copies.
+
+    Leaves scores.json and report.html. Stopped at any moment, the same command goes on.
+
+    Parameters
+    ----------
+    what
+        The folder that `unmist train` wrote; or a folder of pictures, an .npz or .npy file.
     json
         Print one JSON object on stdout.
     """
-    from unmist.run.model import load
-    from unmist.workflows.evaluate import evaluate as measure
-    from unmist.workflows.sample import Shot
-
-    scores = measure(load(model), Shot(count=count, seed=seed))
+    judged, shot = _judged(what, drawing or Drawing())
+    scores = _followed(judged, _asked(measuring or Measuring(), shot))
     if json:
-        emit(scores.plain())
-        return 0
-    found = scores.diversity
-    print(scores.frechet)
-    print(
-        f"coverage {found.coverage:.3f}, density {found.density:.3f}, "
-        f"precision {found.precision:.3f}, recall {found.recall:.3f}"
+        emit({**scores.plain(), "report": scores.report})
+    else:
+        print("\n".join(_lines(scores)))
+    return 0
+
+
+def _judged(what: str, drawing: Drawing) -> tuple["Model | str", "Shot"]:
+    """The model and how it is drawn from, or the pictures. Raises BadInput."""
+    from unmist.run.model import load
+    from unmist.workflows.evaluate import is_run
+    from unmist.workflows.sample import Shot
+    from unmist.workflows.shots import altered_shot
+
+    if not is_run(what):
+        if drawing != Drawing():
+            raise BadInput(
+                "--seed, --steps, --set and --weights are for models, these are pictures",
+                where=what,
+                mend="leave them out",
+            )
+        return what, Shot()
+    model = load(what, weights=drawing.weights)
+    shot = Shot(seed=drawing.seed, steps=drawing.steps)
+    return model, altered_shot(model, shot, settings_of(drawing.set))
+
+
+def _asked(measuring: Measuring, shot: "Shot") -> "Asked":
+    from unmist.workflows.evaluate import Asked
+
+    return Asked(
+        against=measuring.against,
+        count=measuring.count,
+        shot=shot,
+        features=measuring.features,
+        processes=measuring.processes,
+        to=measuring.to,
+        fresh=measuring.fresh,
     )
-    print(scores.copies)
-    if scores.judge_accuracy is not None:
-        print(
-            f"the classifier behind the features names {scores.judge_accuracy:.1%} of the "
+
+
+def _followed(judged: "Model | str", asked: "Asked") -> "Scores":
+    """The evaluation under a bar; notes, and where there is no terminal stages, as lines."""
+    from unmist.workflows.evaluate import evaluating
+
+    stage = ""
+    with followed() as (progress, task):
+        for step in evaluating(judged, asked):
+            if step.note:
+                note(f"note: {step.note}")
+            if step.stage != stage and progress.disable:
+                note(step.stage)
+            stage = step.stage
+            progress.update(task, total=step.total or None, completed=step.done, text=stage)
+            if step.scores is not None:
+                return step.scores
+    raise AssertionError("an evaluation ends with its scores")
+
+
+def _lines(scores: "Scores") -> Iterator[str]:
+    """For people."""
+    yield from map(str, scores.estimates)
+    if scores.accuracy is not None:
+        yield (
+            f"the classifier behind the features names {scores.accuracy:.1%} of the "
             "held-out pictures right"
         )
-    return 0
+    yield from scores.notes
+    yield ""
+    yield from (sentence.text for sentence in scores.verdict)
+    yield str(scores.report)

@@ -1,109 +1,324 @@
-"""Measures of a model against the data it learned from: distance, coverage, copies (slide 11)."""
+"""Measures of a model or of pictures against data: distance, variety, copies (slide 11)."""
 
-import math
-from dataclasses import asdict, dataclass
+import json
+import re
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from unmist.base import files
-from unmist.base.faults import BadInput
+from unmist.base.faults import BadInput, Busy
 from unmist.data.dataset import DataSet
-from unmist.metrics.copies import Copies, copies
-from unmist.metrics.diversity import Diversity, diversity
-from unmist.metrics.features import (
-    ClassifierFeatures,
-    accuracy,
-    extract,
-    learn_features,
-    restore_features,
+from unmist.data.opening import located
+from unmist.metrics.classes import ClassBalance
+from unmist.metrics.estimate import Estimate
+from unmist.run.lock import hold
+from unmist.run.model import Model, load
+from unmist.run.plain import to_plain
+from unmist.run.recipe import FAMILIES, Data
+from unmist.run.story import read_story
+from unmist.workflows.blocks import Block, Drawn, Job, Reference, Rows, divided, missing, stream
+from unmist.workflows.judging import CLASSIFIER, Judge
+from unmist.workflows.measures import NEAR_MOST, Found, measured
+from unmist.workflows.report import Subject, page
+from unmist.workflows.sample import Shot, settings_of
+from unmist.workflows.shots import MOST, checked_shot, whole_shot
+from unmist.workflows.statistics import (
+    Statistics,
+    known_statistics,
+    measuring,
+    statistics_home,
+    statistics_path,
 )
-from unmist.metrics.frechet import FrechetScore, frechet_score
-from unmist.run.model import Model
-from unmist.run.weights import load_weights, write_weights
-from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import Order, opened
+from unmist.workflows.verdict import Sentence, verdict
+from unmist.workflows.workers import made, processes_for
 
-__all__ = ["Scores", "evaluate", "judged", "scored"]
+__all__ = ["Asked", "Progress", "Scores", "evaluate", "evaluating", "is_run"]
 
-LEAST = 100  # held-out pictures: below that neither distance nor the copies' threshold hold
+LEAST = 100  # pictures of either side: below that neither distance nor the copies' threshold hold
+BLOCK = 250
+COUNT = 1000
+_WORK = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked for beside what is judged.
+
+    against: data (default: what the model learned from); count: how many pictures are judged (1,000
+    drawn, or all that are given); shot: how samples are drawn; features: the judge in a few words;
+    processes: 0 for as many as are worth their start; to: where scores and page go (default: the
+    model's folder); fresh: measure again what is kept; block: pictures a block.
+    """
+
+    against: str = ""
+    count: int | None = None
+    shot: Shot = field(default_factory=lambda: Shot(seed=1))
+    features: str = CLASSIFIER
+    processes: int = 1
+    to: Path | None = None
+    fresh: bool = False
+    block: int = BLOCK
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What was measured, each with its sample size and what real pictures get."""
+    """What was measured, each number with its size, interval and floor, and where the page is."""
 
-    frechet: FrechetScore
-    diversity: Diversity
-    copies: Copies
-    judge: str
-    judge_accuracy: float | None
+    estimates: tuple[Estimate, ...]
+    balance: ClassBalance | None
+    features: str
+    accuracy: float | None
+    notes: tuple[str, ...]
+    verdict: tuple[Sentence, ...]
+    settings: dict[str, object]
+    report: Path
+
+    def named(self, name: str) -> Estimate:
+        """The estimate of this name; BadInput names those there are."""
+        for estimate in self.estimates:
+            if estimate.name == name:
+                return estimate
+        known = ", ".join(estimate.name for estimate in self.estimates)
+        raise BadInput(f"no measure '{name}' was taken", where="scores", mend=f"there are {known}")
+
+    @property
+    def frechet(self) -> Estimate:
+        """The Fréchet distance, called FID in Inception's features alone."""
+        return next(e for e in self.estimates if e.name in ("FID", "Fréchet distance"))
+
+    def _classes(self) -> dict[str, object]:
+        """Of each class its share of the samples and of the data, and those that are lost."""
+        if self.balance is None:
+            return {}
+        shares = {name: list(pair) for name, pair in self.balance.shares.items()}
+        return {"shares": shares, "lost": list(self.balance.lost)}
 
     def plain(self) -> dict[str, object]:
         """As plain values, for `scores.json` and `--json`."""
-        frechet = {**asdict(self.frechet), "excess": self.frechet.excess}
-        if math.isnan(self.frechet.floor_spread):
-            frechet["floor_spread"] = None
         return {
-            self.frechet.name: frechet,
-            "diversity": asdict(self.diversity),
-            "copies": {**asdict(self.copies), "pairs": len(self.copies.pairs)},
-            "features": self.judge,
-            "classifier_held_out_accuracy": self.judge_accuracy,
+            **{estimate.name: estimate.plain() for estimate in self.estimates},
+            "classes": self._classes(),
+            "features": self.features,
+            "classifier_held_out_accuracy": self.accuracy,
+            "notes": list(self.notes),
+            "verdict": [sentence.text for sentence in self.verdict],
+            "settings": self.settings,
         }
 
 
-def judged(data: DataSet, keep: Path | None = None) -> ClassifierFeatures:
-    """The features that judge this data: a classifier taught on its labels, or on clusters.
+@dataclass(frozen=True)
+class Progress:
+    """How far an evaluation is: its stage in words, done of total; the last one has the scores."""
 
-    With `keep` (a folder) it is taught once and read from there afterwards.
+    stage: str
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    scores: Scores | None = None
+
+
+def evaluate(what: Model | Path | str, asked: Asked | None = None) -> Scores:
+    """`evaluating`, drained; the scores."""
+    for progress in evaluating(what, asked):
+        if progress.scores is not None:
+            return progress.scores
+    raise AssertionError("an evaluation ends with its scores")
+
+
+def evaluating(what: Model | Path | str, asked: Asked | None = None) -> Iterator[Progress]:
+    """Measure a model (loaded, or its folder) or pictures (a folder, an array) against data.
+
+    Leaves `scores.json` and `report.html`; what was measured is kept in `measures/` beside them,
+    so that a killed evaluation goes on with what is missing. Raises BadInput, CannotWrite, Busy.
     """
-    path = keep / f"judge_{data.fingerprint[:16]}.safetensors" if keep else None
-    if path is not None and path.is_file():
-        return restore_features(load_weights(path), data.shape)
-    labels = data.labels[data.train] if data.labels is not None else None
-    features = learn_features(data.values[data.train], labels)
-    if path is not None:
-        write_weights(path, features.tensors())
-    return features
+    asked = asked or Asked()
+    yield Progress("opening the data")
+    task, data = _task(what, asked)
+    for note in _drifted(task, data):
+        yield Progress("opening the data", note=note)
+    home = statistics_home(task.place / "measures")
+    judge = Judge(asked.features, home)
+    yield Progress("teaching the features")
+    features = judge.open(data)
+    work = _work_folder(task, features.name)
+    job = Job(task.source, task.reference, judge, features.name, work, NEAR_MOST)
+    statistics = yield from _statistics(replace(job, place=home), data, features.width, asked)
+    with hold(work):
+        blocks = divided(task.count, asked.block)
+        yield from _blocks(job, blocks, task, data)
+        yield Progress("comparing")
+        flips = task.model is not None and task.model.recipe.training.flip
+        scores = _finished(task, Found(data, features, statistics, job, blocks, flips))
+    _forget_others(work)
+    yield Progress("done", scores=scores)
 
 
-def scored(pixels: np.ndarray, data: DataSet, features: ClassifierFeatures) -> Scores:
-    """Samples uint8 (n, c, *s) against a data set, its held-out part the reference."""
-    if len(data.held) < LEAST:
-        raise BadInput(
-            f"{len(data.held)} held-out pictures are too few to measure against",
-            where=data.name,
-            mend=f"{LEAST} are needed, about ten times that in all",
-        )
-    train, held = data.values[data.train], data.values[data.held]
-    parts = [
-        (torch.from_numpy(np.ascontiguousarray(part)), extract(features, part))
-        for part in (pixels, train, held)
-    ]
-    ours, theirs, reference = (part[1] for part in parts)
-    labels = data.labels[data.held] if data.labels is not None else None
-    known = labels is not None and features.learned == "labels" and bool((labels >= 0).all())
-    return Scores(
-        frechet=frechet_score(ours, theirs, reference, features=features.name),
-        diversity=diversity(reference, ours),
-        copies=copies(*parts, level=max(0.01, 1 / len(held))),
-        judge=features.name,
-        judge_accuracy=accuracy(features, held, labels) if known and labels is not None else None,
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What is judged: `identity` is the digest of the weights or of the pictures."""
+
+    name: str
+    source: Drawn | Rows
+    reference: Reference
+    identity: str
+    count: int
+    place: Path
+    model: Model | None
+    asked: Asked
+
+
+def _task(what: Model | Path | str, asked: Asked) -> tuple[_Task, DataSet]:
+    """The task and the data it is measured against, both fit to be measured. Raises BadInput."""
+    for name, value, least in (("count", asked.count, LEAST), ("block", asked.block, 1)):
+        if value is not None and not least <= value <= MOST:
+            raise BadInput(f"{name} {value}", where="evaluate", mend=f"give {least} … {MOST}")
+    if isinstance(what, Model) or is_run(what):
+        model = what if isinstance(what, Model) else load(what)
+        task, data = _of_model(model, asked)
+    else:
+        task, data = _of_pictures(str(what), asked)
+    for count, part in ((len(data.held), "held-out pictures"), (task.count, "pictures")):
+        if count < LEAST:
+            raise BadInput(
+                f"{count} {part} are too few to measure {'against' if part[0] == 'h' else ''}",
+                where=data.name if part[0] == "h" else task.name,
+                mend=f"{LEAST} are needed"
+                + (", about ten times that in all" if part[0] == "h" else ""),
+            )
+    return task, data
+
+
+def is_run(what: Path | str) -> bool:
+    """Whether this is the folder of a model, not of pictures."""
+    try:
+        return (Path(what) / "recipe.toml").is_file()
+    except (OSError, ValueError):  # names that no file can have
+        return False
+
+
+def _of_model(model: Model, asked: Asked) -> tuple[_Task, DataSet]:
+    own = model.recipe.data
+    other = asked.against and asked.against != own.source
+    reference = Reference(replace(own, source=asked.against), model.shape) if other else None
+    reference = reference or Reference(own)
+    shot = replace(checked_shot(whole_shot(model, asked.shot)), count=1)
+    place = asked.to or model.folder
+    count = COUNT if asked.count is None else asked.count
+    drawn = Drawn(model.folder, model.digest, shot)
+    task = _Task(model.name, drawn, reference, model.digest, count, place, model, asked)
+    data = reference.open()
+    if data.shape != model.shape:
+        raise BadInput(f"data of shape {data.shape}, a model of {model.shape}", where=model.folder)
+    return task, data
+
+
+def _of_pictures(what: str, asked: Asked) -> tuple[_Task, DataSet]:
+    path = located(what)
+    if not asked.against:
+        mend = "add --against and a folder, an array or a built-in set"
+        raise BadInput("is no model and no data are named to measure it against", where=what,
+                       mend=mend)  # fmt: skip
+    reference = Reference(Data(source=asked.against))
+    data = reference.open()
+    source = Rows(Reference(Data(source=what), data.shape))
+    given = source.reference.open()
+    rows = source.open(given).rows
+    count = len(rows) if asked.count is None else asked.count
+    if count > len(rows):
+        raise BadInput(f"holds {len(rows)} pictures, {count} are asked for", where=what)
+    place = asked.to or Path(f"unmist-{Path(path).resolve().stem}-measured")
+    task = _Task(given.name, source, reference, given.fingerprint, count, place, None, asked)
+    return task, data
+
+
+def _drifted(task: _Task, data: DataSet) -> Iterator[str]:
+    """Whether the model's own data, where it is measured by them, are no longer as they were."""
+    if task.model is None or task.reference.data != task.model.recipe.data:
+        return
+    before = read_story(task.model.folder).about.get("fingerprint")
+    if before != data.fingerprint:
+        yield f"{data.name} changed since this model learned from it: its split may be another"
+
+
+def _work_folder(task: _Task, features: str) -> Path:
+    """One for each set of weights (or pictures), settings and features, whatever the count."""
+    shot = to_plain(task.source.shot, FAMILIES) if isinstance(task.source, Drawn) else None
+    told = json.dumps([features, shot], sort_keys=True)
+    return (
+        task.place / "measures" / f"{task.identity[:12]}-{sha256(told.encode()).hexdigest()[:12]}"
     )
 
 
-def evaluate(model: Model, shot: Shot | None = None, *, keep: bool = True) -> Scores:
-    """Draw samples (1,000 where nothing is said), measure them, and leave `scores.json`."""
-    shot = shot or Shot(count=1000)
-    data = opened(model.recipe, Order())
-    if data.shape != model.shape:
-        raise BadInput(f"data of shape {data.shape}, a model of {model.shape}", where=model.folder)
-    features = judged(data, model.folder / "weights" if keep else None)
-    drawn = sample(model, shot)
-    scores = scored(drawn.pixels, data, features)
-    if keep:
-        table = {**scores.plain(), "settings": drawn.settings}
-        files.write_json(model.folder / "scores.json", table)
+def _statistics(
+    job: Job, data: DataSet, width: int, asked: Asked
+) -> Generator[Progress, None, Statistics]:
+    """The data's own, from the cache or measured now."""
+    path = statistics_path(job.place, data, job.features)
+    known = known_statistics(path, data, width)
+    while known is None:
+        for done, total in measuring(job, data, asked.block, asked.processes):
+            yield Progress("measuring the data", done, total)
+        known = known_statistics(path, data, width)
+    return known
+
+
+def _blocks(
+    job: Job, blocks: tuple[Block, ...], task: _Task, data: DataSet
+) -> Generator[Progress, None, None]:
+    """Make what is missing."""
+    for path in sorted(job.place.iterdir()):
+        if path.name != ".lock" and (task.asked.fresh or path.suffix != ".safetensors"):
+            files.remove(path)
+    left = missing(job, blocks)
+    kept, total = len(blocks) - len(left), len(blocks)
+    note = f"{kept} of {total} blocks were measured before" if kept else ""
+    stage = "measuring samples" if task.model else "measuring pictures"
+    yield Progress(stage, kept, total, note)
+    for done in made(job, left, processes_for(task.asked.processes, len(left)), data):
+        yield Progress(stage, kept + done, total)
+
+
+def _finished(task: _Task, found: Found) -> Scores:
+    """Compare, and leave the scores and the page."""
+    findings, evidence = measured(found)
+    settings = _settings(task, found)
+    scores = Scores(
+        estimates=findings.estimates,
+        balance=findings.balance,
+        features=found.features.name,
+        accuracy=findings.accuracy,
+        notes=findings.notes,
+        verdict=verdict(findings),
+        settings=settings,
+        report=task.place / "report.html",
+    )
+    story = read_story(task.model.folder) if task.model else None
+    subject = Subject(task.name, found.data, findings, evidence, settings, story)
+    files.write_text(scores.report, page(subject))
+    files.write_json(task.place / "scores.json", scores.plain())
     return scores
+
+
+def _settings(task: _Task, found: Found) -> dict[str, object]:
+    """What repeats this evaluation."""
+    told: dict[str, object] = {
+        "count": found.count,
+        "against": found.data.name,
+        "against_fingerprint": found.data.fingerprint,
+        "features": found.features.name,
+    }
+    if task.model is None or not isinstance(task.source, Drawn):
+        return {"pictures": task.name, "fingerprint": task.identity, **told}
+    calls = int(next(stream(found.job, found.blocks, "calls")))
+    return {**settings_of(task.model, task.source.shot, calls), **told}
+
+
+def _forget_others(work: Path) -> None:
+    """Remove what was measured of other weights: it can never be used again."""
+    for other in sorted(work.parent.iterdir()):
+        if _WORK.fullmatch(other.name) and other.name[:12] != work.name[:12]:
+            with suppress(Busy), hold(other):
+                files.remove(other)
