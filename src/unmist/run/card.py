@@ -125,18 +125,44 @@ def _measures(story: Story) -> Iterator[str]:
         return
     yield "| measure | value |"
     yield "|---|---|"
-    told = {key: value for key, value in story.scores.items() if key != "settings"}
+    told = {key: value for key, value in story.scores.items() if key not in _UNTOLD}
     for name, value in _flat(told, ""):
         yield f"| {name} | {value} |"
+    verdict = story.scores.get("verdict")
+    if isinstance(verdict, list):
+        yield ""
+        yield from (f"- {line}" for line in verdict)
+
+
+_UNTOLD = ("settings", "verdict", "notes")
+
+
+def _measure(table: Mapping[str, object]) -> str:
+    """A measure with all that is needed to read it, on one line: 0.93 [0.9, 0.95], floor 0.97."""
+    low, high, floor = (table.get(key) for key in ("low", "high", "floor"))
+    text = _figure(table["value"])
+    if isinstance(low, float) and isinstance(high, float):
+        text += f" [{_figure(low)}, {_figure(high)}]"
+    text += f", floor {_figure(floor)}" if isinstance(floor, float) else ""
+    against = f" against {table['reference']}" if table.get("reference") else ""
+    return f"{text} ({table['count']} samples{against})"
+
+
+def _figure(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "/")
 
 
 def _flat(table: Mapping[str, object], path: str) -> Iterator[tuple[str, str]]:
     for key, value in table.items():
         name = f"{path} {key}".strip().replace("_", " ").replace("|", "/")
-        if isinstance(value, dict):
+        if isinstance(value, dict) and {"value", "low", "high", "count"} <= value.keys():
+            yield name, _measure(value)
+        elif isinstance(value, dict):
             yield from _flat(value, name)
+        elif isinstance(value, list):
+            yield name, " / ".join(map(_figure, value))
         else:
-            yield name, f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "/")
+            yield name, _figure(value)
 
 
 def _limits(story: Story) -> Iterator[str]:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unmist.base import files
@@ -32,7 +32,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Point:
-    """One line of the log; nan where the number was not finite or not told."""
+    """One line of the log; nan where the number was not finite or not told.
+
+    measure: what samples drawn then were worth, empty where none were; alarms: what it rang.
+    """
 
     seen: int
     loss: float
@@ -40,6 +43,8 @@ class Point:
     speed: float
     held: Held | None
     notice: str
+    measure: Table = field(default_factory=dict)
+    alarms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +144,8 @@ def _point(entry: object, log: Path) -> Point:
         _number(entry.get("speed")),
         _held(held) if isinstance(held, dict) else None,
         str(entry.get("notice", "")),
+        measure if isinstance(measure := entry.get("measure"), dict) else {},
+        tuple(map(str, alarms)) if isinstance(alarms := entry.get("alarm"), list) else (),
     )
 
 

@@ -1,9 +1,10 @@
 """The report of an evaluation: one page that a person can read, with the pictures to check it."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from math import isfinite
+from math import isfinite, nan
 
 from unmist.data.dataset import DataSet
 from unmist.metrics.copies import Copy
@@ -159,11 +160,12 @@ def _nearest(subject: Subject) -> str:
         "Left a judged picture, right the training picture nearest to it. The number is its "
         "distance over the mean distance of the 20 nearest: 0 is an exact copy."
     )
+    others = "The nearest of the others" if evidence.suspects else "No suspect of copying; nearest"
     return section(
         "Nearest training pictures",
         told,
         _pairs(subject, evidence.suspects, "Suspects of copying"),
-        _pairs(subject, evidence.nearest, "The nearest of the others"),
+        _pairs(subject, evidence.nearest, others),
     )
 
 
@@ -204,15 +206,43 @@ def _curves(subject: Subject) -> str:
         "Training",
         f"{story.seen:,} of {story.recipe.training.samples:,} samples were seen.",
         chart("Loss", (loss, held), across="samples seen", up="loss"),
+        *_progress(story),
         chart("Speed", (speed,), across="samples seen", up="samples/s"),
     )
 
 
+def _progress(story: Story) -> Iterator[str]:
+    """The measures that were taken while it trained, each beside what real pictures get."""
+    for title, *keys in MEASURED:
+        lines = [
+            Line(name, tuple((p.seen, _float(p.measure.get(key))) for p in story.points))
+            for key, name in zip(keys, ("samples", "real pictures"), strict=True)
+        ]
+        yield chart(title, lines, across="samples seen", up=title.lower())
+
+
+MEASURED = (
+    ("Fréchet distance", "frechet", "floor"),
+    ("Coverage", "coverage", "expected_coverage"),
+    ("Suspects of copying", "copies", "real_copies"),
+    ("Repeats", "repeats", "real_repeats"),
+)
+
+
+def _float(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else nan
+
+
 def _alarms(subject: Subject) -> str:
     story = subject.story
-    told = [(point.seen, point.notice) for point in story.points if point.notice] if story else []
+    points = story.points if story else ()
+    told = [
+        (point.seen, line)
+        for point in points
+        for line in (*point.alarms, *([point.notice] if point.notice else []))
+    ]
     lines = "".join(
-        f"<li>after {seen:,} samples: {escape(notice)}</li>" for seen, notice in told[-NOTICES:]
+        f"<li>after {seen:,} samples: {escape(line)}</li>" for seen, line in told[-NOTICES:]
     )
     return section("Alarms of the training", "", f"<ul>{lines}</ul>" if lines else "")
 
