@@ -3,7 +3,7 @@
 With n rows a side the distance is too large by about a / n (Chong & Forsyth 2020, 1911.07023), a
 growing with the square of the width. Leaving out one of G groups on both sides moves 1 / n by a
 known amount, so the limit is G whole - (G - 1) mean(less): the jackknife (Quenouille 1956). On
-Gaussians of 32 and 64 features its bias is a seventh of a deviation at sixteen rows a feature; a line
+Gaussians of 32 and 64 features its bias is a seventh of a deviation at 16 rows a feature; a line
 through five sizes of subsets is as free of bias and a tenth noisier, a parabola twice as noisy.
 
 Near distance 0 the error is quadratic in the samples. The jackknife's variance counts that part
