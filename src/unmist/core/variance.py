@@ -23,7 +23,7 @@ from unmist.core.condition import Cond
 from unmist.core.level import Level, lift
 from unmist.core.schedule import Schedule
 
-__all__ = ["Between", "Fixed", "Reverse", "Spread", "Variance", "reverse", "variances"]
+__all__ = ["Between", "Fixed", "Larger", "Reverse", "Spread", "Variance", "reverse", "variances"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +81,29 @@ variances: Kinds[Variance] = Kinds("variance")
 @variances("fixed")
 @dataclass(frozen=True)
 class Fixed:
-    """Nothing is learned: beta tilde, or what the plan says."""
+    """Nothing is learned: beta tilde."""
 
     learned = False
 
     def gain(self, said: Tensor, here: Level, there: Level) -> Tensor:
         """Ones."""
         return torch.ones_like(said)
+
+    def loss(self, said: Tensor, off: Tensor, here: Level, schedule: Schedule) -> Tensor:
+        """Zeros."""
+        return torch.zeros(len(off), dtype=off.dtype, device=off.device)
+
+
+@variances("larger")
+@dataclass(frozen=True)
+class Larger:
+    """Nothing is learned: beta, which needs 250 steps or more (2006.11239, sec. 3.2)."""
+
+    learned = False
+
+    def gain(self, said: Tensor, here: Level, there: Level) -> Tensor:
+        """`most` everywhere."""
+        return lift(reverse(here, there).most, said).expand_as(said)
 
     def loss(self, said: Tensor, off: Tensor, here: Level, schedule: Schedule) -> Tensor:
         """Zeros."""

@@ -99,8 +99,7 @@ def answered(denoise: Denoiser, ask: Ask, cond: Cond | None, spread: Spread | No
         if spread is None:
             return denoise(ask.x, ask.here, cond, there=ask.there), None
         mean, gain = spread.spread(ask.x, ask.here, cond, there=ask.there)
-        own: object = spread
-        if own is not denoise:
+        if id(spread) != id(denoise):
             mean = denoise(ask.x, ask.here, cond, there=ask.there)
         return mean, gain
 
