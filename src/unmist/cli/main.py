@@ -36,6 +36,9 @@ COMMANDS = {
     ),
     "train": Command("unmist.cli.train:train", "Train a model on a folder, an array or a set."),
     "sample": Command("unmist.cli.sample:sample", "Draw samples from a trained model."),
+    "average": Command(
+        "unmist.cli.average:average", "Choose the length of the weights' average after training."
+    ),
     "evaluate": Command(
         "unmist.cli.evaluate:evaluate", "Measure a model: distance, coverage, copies."
     ),

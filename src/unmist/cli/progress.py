@@ -11,6 +11,7 @@ from unmist.cli.output import emit, note
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from unmist.workflows.midway import Midway
     from unmist.workflows.train import Report
 
 __all__ = ["clock", "figures", "follow", "followed", "memory"]
@@ -53,8 +54,23 @@ def _events(report: "Report") -> Iterator[str]:
         yield f"note: {report.notice}"
     if report.held is not None:
         yield f"held-out loss {report.held.mean:.4f} ± {report.held.error:.4f}"
+    if report.measured is not None:
+        yield _measured(report.measured)
+    for line in report.alarms:
+        yield f"alarm: {line}"
     if report.look is not None:
         yield f"look: {report.look}"
+
+
+def _measured(found: "Midway") -> str:
+    """What samples are worth now, each figure beside what real pictures get."""
+    kept = "; the best so far, kept" if found.best else ""
+    return (
+        f"{found.count} samples: Fréchet distance {found.frechet:.4g} (real {found.floor:.3g}), "
+        f"coverage {found.coverage:.3f} (real {found.expected_coverage:.3f}), copies "
+        f"{found.copies:.1%} (real {found.real_copies:.1%}), alike {found.alike:.1%} "
+        f"(real {found.real_alike:.1%}){kept}"
+    )
 
 
 def follow(reports: Iterable["Report"], *, json: bool) -> None:

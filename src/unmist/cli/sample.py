@@ -38,6 +38,8 @@ class Draw:
         A picture with settings: draw it again.
     other_model
         With --like: draw it with this model although another made the picture.
+    weights
+        Which of the model's: last, best (measured during training), averaged-WIDTH.
     """
 
     count: int | None = None
@@ -46,6 +48,7 @@ class Draw:
     set: tuple[str, ...] = ()
     like: Path | None = None
     other_model: bool = False
+    weights: str = "last"
 
     def shot(self, model: "Model") -> "Shot":
         """For the workflow. Raises BadInput."""
@@ -84,8 +87,9 @@ def sample(
         raise BadInput(
             "is no name for a picture", where=to, mend="end it in .png, or name a folder"
         )
-    loaded = load(model)
-    shot = (draw or Draw()).shot(loaded)
+    draw = draw or Draw()
+    loaded = load(model, weights=draw.weights)
+    shot = draw.shot(loaded)
     samples = drawn(loaded, shot, film=film)
     written = _written(samples, shot, place, film=film)
     if json:

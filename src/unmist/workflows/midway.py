@@ -25,7 +25,7 @@ from unmist.run.recipe import Recipe
 from unmist.training.alarms import Alarm, Judged, copying, lost, twins
 from unmist.training.held import HeldLoss, binned, held_rows
 from unmist.training.loop import Batches
-from unmist.workflows.judging import judged, probabilities
+from unmist.workflows.judges import judged
 from unmist.workflows.statistics import statistics_home
 
 __all__ = ["Midway", "Referee", "draw", "held_out", "look", "measure", "referee", "watched"]
@@ -81,14 +81,14 @@ class Referee:
 
     def named(self, found: Tensor) -> Tensor | None:
         """The class of each picture by its features, int64 (n,); None where it knows none."""
-        chances = probabilities(self.features, found)
-        return None if chances is None else chances.argmax(1)
+        if self.features.learned != "labels":
+            return None
+        return self.features.probabilities_of(found).argmax(1)
 
 
-def referee(course: Course) -> Referee:
+def referee(data: DataSet, folder: Path) -> Referee:
     """Teach the judge (kept in the cache, else in the run's folder) and show it real pictures."""
-    data = course.data
-    features = judged(data, statistics_home(course.folder / "measures"))
+    features = judged(data, statistics_home(folder / "measures"))
     train, held = (_seen(features, data, rows) for rows in (data.train, data.held))
     told = np.zeros(0, np.int64) if data.labels is None else data.labels[data.train]
     classes = tuple(data.classes[label] for label in np.unique(told[told >= 0]))
@@ -172,8 +172,10 @@ def _balance(
     balance = class_balance(ours, theirs, judge.classes)
     counts = dict(zip(balance.classes, balance.samples, strict=True))
     shares = {name: share for name, (_, share) in balance.shares.items()}
-    alarm, course.short = lost(counts, shares, course.short)
-    return balance, alarm
+    alarm, short = lost(counts, shares, course.short)
+    # before half of the run a class is not lost but not met yet
+    course.short = short if 2 * course.learner.seen >= course.recipe.training.samples else ()
+    return balance, alarm if course.short else None
 
 
 def _value(course: Course, found: Midway) -> float:

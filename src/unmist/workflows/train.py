@@ -211,7 +211,7 @@ class _Judge:
         """The measure, where it is due."""
         if not self.due:
             return None, []
-        self.referee = self.referee or referee(self.course)
+        self.referee = self.referee or referee(self.course.data, self.course.folder)
         return measure(self.course, self.referee)
 
 
