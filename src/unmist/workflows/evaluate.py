@@ -14,6 +14,7 @@ from unmist.data.dataset import DataSet
 from unmist.data.opening import located
 from unmist.metrics.classes import ClassBalance
 from unmist.metrics.estimate import Estimate
+from unmist.metrics.frechet import frechet_name
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.plain import to_plain
@@ -87,7 +88,7 @@ class Scores:
     @property
     def frechet(self) -> Estimate:
         """The Fréchet distance, called FID in Inception's features alone."""
-        return next(e for e in self.estimates if e.name in ("FID", "Fréchet distance"))
+        return self.named(frechet_name(self.features))
 
     def _classes(self) -> dict[str, object]:
         """Of each class its share of the samples and of the data, and those that are lost."""
