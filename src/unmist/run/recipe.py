@@ -19,6 +19,7 @@ from unmist.core.schedules import Exploding
 from unmist.core.solver import Solver, solvers
 from unmist.core.spacing import Spacing, spacings
 from unmist.core.variance import Fixed, Variance, variances
+from unmist.networks import dit as _dit  # noqa: F401
 from unmist.networks.family import Network, networks
 from unmist.networks.unet import UNet
 from unmist.run.plain import from_plain, migrated, set_path, to_plain
