@@ -46,7 +46,7 @@ def folder_rows(
         raise BadInput(
             f"the folder drifted since it was scanned: {drifted}",
             where=shown(str(folder)),
-            mend="look at it and accept the drift (accept_drift=True), or put the files back",
+            mend="look at it and accept the drift (--accept drift), or put the files back",
         )
     known = None if drifted else _loaded(place, reading)
     rows, index = known or _scanned(tree, words, reading, place)
