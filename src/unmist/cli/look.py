@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from json import loads
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,11 +65,14 @@ def _told(table: object, path: str) -> Iterator[str]:
 
 def _run_lines(run: "RunLook") -> Iterator[str]:
     yield f"{run.name}: {run.state}; {run.seen} of {run.samples} samples seen"
-    yield f"loss {run.loss:.4f}, held out {run.held:.4f} ± {run.held_error:.4f}"
+    held = f"{run.held:.4f} ± {run.held_error:.4f}" if isfinite(run.held) else "not measured"
+    yield f"loss {run.loss:.4f}, held out {held}"
     for name, text in run.recipe.items():
         yield f"{name}: {text}"
     for notice in run.notices:
         yield f"note at {notice}"
+    for alarm in run.alarms:
+        yield f"alarm at {alarm}"
     yield from _told(run.scores, "score") if run.scores else ["scores: none yet"]
     for path in (run.curves, run.strip):
         if path is not None:
@@ -137,12 +141,12 @@ class Plan:
     Parameters
     ----------
     spacing
-        karras, log_snr or time.
+        logistic, karras, log_snr, time or discrete (default: as sampling does by itself).
     steps
         How many.
     """
 
-    spacing: str = "karras"
+    spacing: str | None = None
     steps: int = 12
 
 
@@ -162,6 +166,7 @@ def schedules(
         Print all curves and stops as one JSON object.
     """
     from unmist.base.faults import BadInput
+    from unmist.core.default import default_spacing
     from unmist.workflows.look_schedules import (
         curve_of,
         drawn_curves,
@@ -172,7 +177,7 @@ def schedules(
     plan = plan or Plan()
     if to.suffix.lower() != ".png":
         raise BadInput("is no name for a picture", where=to, mend="end it in .png")
-    spacing = named_spacing(plan.spacing)
+    spacing = named_spacing(plan.spacing) if plan.spacing else default_spacing()
     curves = {
         name: curve_of(name, schedule, spacing, plan.steps)
         for name, schedule in named_schedules(names).items()
@@ -180,7 +185,7 @@ def schedules(
     picture = drawn_curves(curves)
     files.write_bytes(to, picture)
     if json:
-        emit({"picture": to, "spacing": plan.spacing, "schedules": curves})
+        emit({"picture": to, "spacing": plan.spacing or "default", "schedules": curves})
     else:
         for name, curve in curves.items():
             ends = f"log-SNR {curve.log_snr[0]:.2f} … {curve.log_snr[-1]:.2f}"
