@@ -79,8 +79,8 @@ def save_samples(samples: Samples, shot: Shot, folder: Path) -> Written:
 
 
 def save_grid(samples: Samples, path: Path) -> Path:
-    """All samples in one picture, whose settings repeat them all."""
-    zoom = zoom_for(flat(samples.pixels[:1]))
+    """All samples in one picture, whose settings repeat them all; one alone as it is."""
+    zoom = zoom_for(flat(samples.pixels[:1])) if len(samples.pixels) > 1 else 1
     told = {**samples.settings, "count": len(samples.pixels), "kind": "grid"}
     save_picture(path, grid(samples.pixels, zoom=zoom), told)
     return path
