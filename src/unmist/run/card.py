@@ -105,12 +105,32 @@ def _training(story: Story) -> Iterator[str]:
             f"- held-out loss {_close(first.mean, first.error)} after {start} samples, "
             f"{_close(last.mean, last.error)} after {end}"
         )
+    yield from _midway(story)
+    for seen, line in story.alarms:
+        yield f"- alarm after {seen} samples: {line}"
     told = sum(bool(point.notice) for point in story.points)
     yield f"- troubles told in the log: {told}"
     machine = story.about.get("machine")
     if isinstance(machine, dict):
         known = [f"{key} {machine[key]}" for key in ("unmist", "torch", "device") if key in machine]
         yield f"- made with {', '.join(known)}"
+
+
+def _midway(story: Story) -> Iterator[str]:
+    """The measures during training in two lines, where there were any."""
+    found = story.measures("frechet")
+    if not found:
+        return
+    (start, first), (end, last) = found[0], found[-1]
+    floor, coverage = (story.measures(name)[-1][1] for name in ("floor", "coverage"))
+    yield (
+        f"- Fréchet distance of samples {first:.4g} after {start} samples seen, {last:.4g} after "
+        f"{end} (real pictures {floor:.3g}); coverage then {coverage:.3f}"
+    )
+    kept = [seen for seen, best in story.measures("best") if best == 1]
+    if kept:
+        by = story.recipe.measuring.best
+        yield f"- weights/best.safetensors holds those after {kept[-1]}, the best by {by}"
 
 
 def _close(value: float, error: float) -> str:

@@ -74,6 +74,15 @@ class Story:
         return tuple((point.seen, point.held) for point in self.points if point.held)
 
     @property
+    def alarms(self) -> tuple[tuple[int, str], ...]:
+        """What the run warned of, and after how many samples."""
+        return tuple((point.seen, line) for point in self.points for line in point.alarms)
+
+    def measures(self, name: str) -> tuple[tuple[int, float], ...]:
+        """A number of the measures of samples during training, by samples seen; nan if not told."""
+        return tuple((p.seen, _number(p.measure.get(name))) for p in self.points if p.measure)
+
+    @property
     def finished(self) -> bool:
         """Whether it has seen all the samples of its recipe."""
         return self.seen >= self.recipe.training.samples

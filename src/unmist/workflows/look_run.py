@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,9 @@ from unmist.base.faults import BadInput
 from unmist.run.card import summary
 from unmist.run.picture import grid, save_picture
 from unmist.run.story import Story, read_story
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["RunLook", "look_run"]
 
@@ -31,6 +35,7 @@ class RunLook:
     held_error: float
     speed: float
     notices: tuple[str, ...]
+    alarms: tuple[str, ...]
     recipe: dict[str, str]
     scores: dict[str, object]
     curves: Path | None
@@ -56,6 +61,7 @@ def look_run(folder: Path, to: Path) -> RunLook:
         held_error=held.error if held else nan,
         speed=last.speed if last else nan,
         notices=tuple(f"{p.seen}: {p.notice}" for p in story.points if p.notice),
+        alarms=tuple(f"{seen}: {line}" for seen, line in story.alarms),
         recipe=summary(story),
         scores=dict(story.scores),
         curves=_curves(story, to) if last else None,
@@ -92,13 +98,16 @@ def _opened(path: Path) -> np.ndarray:
 
 
 def _curves(story: Story, to: Path) -> Path:
-    """Losses over samples seen, and the held-out loss by noise level as it fell."""
+    """Losses over samples seen, by noise level, and below them what samples were worth."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.2), dpi=110, layout="constrained")
+    rows = 2 if story.measures("frechet") else 1
+    figure = Figure(figsize=(11, 4.2 * rows), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    (left, right), *below = figure.subplots(rows, 2, squeeze=False)
+    if below:
+        _measures(story, *below[0])
     seen, loss = [p.seen for p in story.points], np.array([p.loss for p in story.points])
     left.plot(seen, loss, color="C0", alpha=0.3, linewidth=1)
     left.plot(seen, _smooth(loss), color="C0", label="training, smoothed")
@@ -107,6 +116,8 @@ def _curves(story: Story, to: Path) -> Path:
         spread = [h.error for h in held]
         mean = [h.mean for h in held]
         left.errorbar(at, mean, spread, fmt=".-", color="C1", label="held out, ± one error")
+    for number, after in enumerate(sorted({after for after, _ in story.alarms})):
+        left.axvline(after, color="C3", linestyle=":", label=None if number else "alarm")
     left.set(xlabel="samples seen", ylabel="loss", title="loss", yscale="log")
     left.legend(frameon=False)
     for number, (count, one) in enumerate(story.held):
@@ -125,6 +136,30 @@ def _curves(story: Story, to: Path) -> Path:
         to.mkdir(parents=True, exist_ok=True)
     files.write_bytes(to / "curves.png", out.getvalue())
     return to / "curves.png"
+
+
+def _measures(story: Story, left: "Axes", right: "Axes") -> None:
+    """The distance and the shares of each measure; dashed what real pictures get."""
+    left.plot(*_drawn(story, "frechet"), ".-", color="C0", label="samples")
+    left.plot(*_drawn(story, "floor"), "--", color="C0", alpha=0.6, label="real pictures")
+    marks = zip(story.measures("best"), story.measures("frechet"), strict=True)
+    if kept := [where for (_, best), where in marks if best == 1]:
+        left.plot(*kept[-1], "*", color="C3", markersize=13, label="kept as the best")
+    left.set(xlabel="samples seen", title="Fréchet distance in the judge's features", yscale="log")
+    pairs = (("coverage", "expected_coverage"), ("copies", "real_copies"), ("alike", "real_alike"))
+    for number, (name, real) in enumerate(pairs):
+        right.plot(*_drawn(story, name), ".-", color=f"C{number}", label=name)
+        right.plot(*_drawn(story, real), "--", color=f"C{number}", alpha=0.6)
+    right.set(xlabel="samples seen", ylabel="share", title="samples; dashed: real pictures")
+    right.set_ylim(-0.03, 1.03)
+    for axis in (left, right):
+        axis.legend(frameon=False)
+        axis.grid(alpha=0.25)
+
+
+def _drawn(story: Story, name: str) -> tuple[list[int], list[float]]:
+    found = story.measures(name)
+    return [seen for seen, _ in found], [value for _, value in found]
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
