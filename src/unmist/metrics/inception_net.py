@@ -249,7 +249,8 @@ class InceptionNet(_Chains):
 
     def logits(self, features: Tensor, *, bias: bool = True) -> Tensor:
         """(b, 1008) from features; the published Inception Score leaves out the bias."""
-        return linear(features, self.fc.weight, self.fc.bias if bias else None)
+        weight, shift = self.fc.parameters()
+        return linear(features, weight, shift if bias else None)
 
 
 @dataclass(frozen=True, eq=False)
