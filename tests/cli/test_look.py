@@ -13,7 +13,8 @@ from unmist.workflows.look_run import RunLook
 def test_a_loss_that_was_never_measured_is_said_to_be_so():
     # fails if a run with too few held-out pictures shows `nan ± nan`
     given = dict.fromkeys((field.name for field in fields(RunLook)), None)
-    given |= {"loss": 0.5, "held": float("nan"), "recipe": {}, "notices": (), "scores": {}}
+    given |= {"loss": 0.5, "held": float("nan"), "recipe": {}}
+    given |= {"notices": (), "alarms": (), "scores": {}}
     lines = list(_run_lines(RunLook(**given)))
     assert "loss 0.5000, held out not measured" in lines
     assert not any("nan" in line for line in lines)
