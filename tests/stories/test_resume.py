@@ -29,9 +29,11 @@ def kill(folder: Path, runs: int, kills: int, number: int) -> dict:
 
 
 def final_files(run: Path) -> dict[str, bytes]:
-    """Weights for sampling and the whole last checkpoint."""
+    """All weights, stored averages among them, and the whole last checkpoint."""
     state = max((run / "state").iterdir())
-    files = [run / "weights" / "model.safetensors", *sorted(state.iterdir())]
+    weights = sorted((run / "weights").rglob("*.safetensors"))
+    assert len(weights) == 1 + 2 * 5
+    files = [*weights, *sorted(state.iterdir())]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 

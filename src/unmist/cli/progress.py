@@ -68,8 +68,8 @@ def _measured(found: "Midway") -> str:
     return (
         f"{found.count} samples: Fréchet distance {found.frechet:.4g} (real {found.floor:.3g}), "
         f"coverage {found.coverage:.3f} (real {found.expected_coverage:.3f}), copies "
-        f"{found.copies:.1%} (real {found.real_copies:.1%}), alike {found.alike:.1%} "
-        f"(real {found.real_alike:.1%}){kept}"
+        f"{found.copies:.1%} (real {found.real_copies:.1%}), repeats {found.repeats:.1%} "
+        f"(real {found.real_repeats:.1%}){kept}"
     )
 
 

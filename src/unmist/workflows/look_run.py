@@ -146,12 +146,18 @@ def _measures(story: Story, left: "Axes", right: "Axes") -> None:
     if kept := [where for (_, best), where in marks if best == 1]:
         left.plot(*kept[-1], "*", color="C3", markersize=13, label="kept as the best")
     left.set(xlabel="samples seen", title="Fréchet distance in the judge's features", yscale="log")
-    pairs = (("coverage", "expected_coverage"), ("copies", "real_copies"), ("alike", "real_alike"))
+    pairs = (
+        ("coverage", "expected_coverage"),
+        ("copies", "real_copies"),
+        ("repeats", "real_repeats"),
+    )
     for number, (name, real) in enumerate(pairs):
         right.plot(*_drawn(story, name), ".-", color=f"C{number}", label=name)
         right.plot(*_drawn(story, real), "--", color=f"C{number}", alpha=0.6)
     right.set(xlabel="samples seen", ylabel="share", title="samples; dashed: real pictures")
     right.set_ylim(-0.03, 1.03)
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("{x:g}")
     for axis in (left, right):
         axis.legend(frameon=False)
         axis.grid(alpha=0.25)

@@ -38,7 +38,7 @@ MOST = 10_000  # training pictures among which copies are sought during training
 class Midway:
     """What samples drawn at one time of the run are worth; each beside what real pictures get.
 
-    copies: the share of samples suspected in pixels; alike: of those nearly like another sample;
+    copies: the share of samples suspected in pixels; repeats: of those nearly like another sample;
     lost: classes too rare beyond chance; imbalance: the total variation distance of the classes'
     shares (None where the judge knows none); value: the score that decides about the best weights,
     kept where `best`.
@@ -51,8 +51,8 @@ class Midway:
     expected_coverage: float
     copies: float
     real_copies: float
-    alike: float
-    real_alike: float
+    repeats: float
+    real_repeats: float
     lost: tuple[str, ...]
     imbalance: float | None
     count: int
@@ -140,8 +140,8 @@ def measure(course: Course, judge: Referee) -> tuple[Midway, list[Alarm]]:
         expected_coverage=variety.expected_coverage,
         copies=copied.pixels,
         real_copies=copied.held_pixels,
-        alike=twin.share.value,
-        real_alike=twin.share.floor,
+        repeats=twin.share.value,
+        real_repeats=twin.share.floor,
         lost=course.short,
         imbalance=balance.distance.value if balance else None,
         count=count,
