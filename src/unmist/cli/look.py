@@ -166,7 +166,6 @@ def schedules(
         Print all curves and stops as one JSON object.
     """
     from unmist.base.faults import BadInput
-    from unmist.core.default import default_spacing
     from unmist.workflows.look_schedules import (
         curve_of,
         drawn_curves,
@@ -177,7 +176,7 @@ def schedules(
     plan = plan or Plan()
     if to.suffix.lower() != ".png":
         raise BadInput("is no name for a picture", where=to, mend="end it in .png")
-    spacing = named_spacing(plan.spacing) if plan.spacing else default_spacing()
+    spacing = named_spacing(plan.spacing)
     curves = {
         name: curve_of(name, schedule, spacing, plan.steps)
         for name, schedule in named_schedules(names).items()

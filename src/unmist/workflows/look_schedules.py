@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unmist.base.faults import BadInput
+from unmist.core.default import default_spacing
 from unmist.core.level import Level
 from unmist.core.schedule import Schedule, preserving
 from unmist.core.spacing import Spacing
@@ -56,9 +57,9 @@ def named_schedules(names: tuple[str, ...]) -> dict[str, Schedule]:
     return {name: schedules[name]() for name in names or schedules.names()}
 
 
-def named_spacing(name: str) -> Spacing:
-    """The spacing of this name with its own defaults. Raises BadInput."""
-    return spacings[name]()
+def named_spacing(name: str | None) -> Spacing:
+    """The spacing of this name with its own defaults, or sampling's default. Raises BadInput."""
+    return spacings[name]() if name else default_spacing()
 
 
 def curve_of(name: str, schedule: Schedule, spacing: Spacing, steps: int) -> CurveOf:
