@@ -123,13 +123,11 @@ def copies(
     suspected: those disguised beyond recognition are missed. Memory: the training pictures at that
     size, two bytes a number, and some blocks of 16 MB.
     """
-    small = _small_rows(train[0])
+    small, moves = _small_rows(train[0]), _Moves(shift, flips)
     kept = _distinct(small)
     _check(len(kept), len(held[0]), level)
-    table, deep_table = small[kept], train[1][kept]
-    moves = _Moves(shift, flips)
-    seen = [_in_pixels(part[0], table, moves) for part in (samples, held)]
-    deep = [_in_features(part[1], deep_table) for part in (samples, held)]
+    seen = [_in_pixels(part[0], small[kept], moves) for part in (samples, held)]
+    deep = [_in_features(part[1], train[1][kept]) for part in (samples, held)]
     near, held_near, far, held_far = (_Nearest(kept[n.rows], n.ratio) for n in (*seen, *deep))
     limit, deep_limit = (_quantile(part.ratio, level) for part in (held_near, held_far))
     found = near.ratio <= limit, far.ratio <= deep_limit
