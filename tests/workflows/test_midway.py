@@ -21,11 +21,19 @@ from unmist.workflows.average import average, search
 from unmist.workflows.train import Order, training
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory):
+    """The judge is taught once for all tests here, and not kept in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNMIST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """1,100 bars in four classes: standing or lying, in one half or the other."""
+    """1,300 bars in four classes: standing or lying, in one half or the other."""
     draw = np.random.default_rng(0)
-    x, y = draw.integers(0, 60, (1100, 1, 8, 8)), draw.integers(0, 4, 1100)
+    x, y = draw.integers(0, 60, (1300, 1, 8, 8)), draw.integers(0, 4, 1300)
     for row, kind in zip(x[:, 0], y, strict=True):
         place = 4 * (kind % 2) + draw.integers(0, 3)
         part = np.s_[place : place + 2] if kind < 2 else np.s_[:, place : place + 2]
