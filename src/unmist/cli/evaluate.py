@@ -88,7 +88,7 @@ def evaluate(
         Print one JSON object on stdout.
     """
     judged, shot = _judged(what, drawing or Drawing())
-    scores = _followed(judged, _asked(measuring or Measuring(), shot))
+    scores = _followed(judged, _asked(measuring or Measuring(), shot), quiet=json)
     if json:
         emit({**scores.plain(), "report": scores.report})
     else:
@@ -130,8 +130,8 @@ def _asked(measuring: Measuring, shot: "Shot") -> "Asked":
     )
 
 
-def _followed(judged: "Model | str", asked: "Asked") -> "Scores":
-    """The evaluation under a bar; notes, and where there is no terminal stages, as lines."""
+def _followed(judged: "Model | str", asked: "Asked", *, quiet: bool) -> "Scores":
+    """The evaluation under a bar; notes, and without a terminal stages unless quiet, as lines."""
     from unmist.workflows.evaluate import evaluating
 
     stage = ""
@@ -139,7 +139,7 @@ def _followed(judged: "Model | str", asked: "Asked") -> "Scores":
         for step in evaluating(judged, asked):
             if step.note:
                 note(f"note: {step.note}")
-            if step.stage != stage and progress.disable:
+            if step.stage != stage and progress.disable and not quiet:
                 note(step.stage)
             stage = step.stage
             progress.update(task, total=step.total or None, completed=step.done, text=stage)

@@ -7,8 +7,8 @@ from html import escape
 
 __all__ = ["Line", "chart", "ticks"]
 
-WIDE, HIGH = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 40
+WIDE, HIGH = 440, 220
+LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 42
 DASHES = ("", "7 4", "2 4", "9 3 2 3")
 
 
@@ -25,8 +25,8 @@ class Line:
         return tuple((x, y) for x, y in self.points if math.isfinite(x + y))
 
 
-def chart(title: str, lines: Sequence[Line], *, across: str, up: str) -> str:
-    """A figure with axes, or "" where there are no two points to draw."""
+def chart(title: str, lines: Sequence[Line], across: str) -> str:
+    """A figure whose title names what is drawn upwards; "" where there are no two points."""
     lines = [line for line in lines if len(line.finite) > 1]
     if not lines:
         return ""
@@ -35,7 +35,7 @@ def chart(title: str, lines: Sequence[Line], *, across: str, up: str) -> str:
     plane = _Plane(min(xs), max(xs), *_span(ys))
     told = "; ".join(f"{line.name} from {line.finite[0][1]:.4g} to {line.finite[-1][1]:.4g}"
                      for line in lines)  # fmt: skip
-    parts = [*_axes(plane, across, up), *(_drawn(plane, n, line) for n, line in enumerate(lines))]
+    parts = [*_axes(plane, across), *(_drawn(plane, n, line) for n, line in enumerate(lines))]
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {WIDE} {HIGH}" '
         f'role="img" aria-label="{escape(f"{title}: {told}")}">{"".join(parts)}</svg>'
@@ -75,7 +75,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [n * step for n in range(first, math.floor(high / step) + 1)]
 
 
-def _axes(plane: _Plane, across: str, up: str) -> list[str]:
+def _axes(plane: _Plane, across: str) -> list[str]:
     parts = []
     for value in ticks(plane.low, plane.high):
         y = plane.y(value)
@@ -88,10 +88,6 @@ def _axes(plane: _Plane, across: str, up: str) -> list[str]:
         parts.append(f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{_short(value)}</text>')
     middle = (LEFT + WIDE - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HIGH - 4}" text-anchor="middle">{escape(across)}</text>')
-    parts.append(
-        f'<text x="14" y="{HIGH / 2}" transform="rotate(-90 14 {HIGH / 2})" '
-        f'text-anchor="middle">{escape(up)}</text>'
-    )
     return parts
 
 

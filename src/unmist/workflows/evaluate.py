@@ -176,20 +176,24 @@ def _task(what: Model | Path | str, asked: Asked) -> tuple[_Task, DataSet]:
     for name, value, least in (("count", asked.count, LEAST), ("block", asked.block, 1)):
         if value is not None and not least <= value <= MOST:
             raise BadInput(f"{name} {value}", where="evaluate", mend=f"give {least} … {MOST}")
+    processes_for(asked.processes, 1)
     if isinstance(what, Model) or is_run(what):
         model = what if isinstance(what, Model) else load(what)
         task, data = _of_model(model, asked)
     else:
         task, data = _of_pictures(str(what), asked)
-    for count, part in ((len(data.held), "held-out pictures"), (task.count, "pictures")):
-        if count < LEAST:
-            raise BadInput(
-                f"{count} {part} are too few to measure {'against' if part[0] == 'h' else ''}",
-                where=data.name if part[0] == "h" else task.name,
-                mend=f"{LEAST} are needed"
-                + (", about ten times that in all" if part[0] == "h" else ""),
-            )
+    _enough(f"{len(data.held)} held-out pictures", len(data.held), data.name, "against")
+    _enough(f"{task.count} pictures", task.count, task.name)
     return task, data
+
+
+def _enough(told: str, count: int, where: str, how: str = "") -> None:
+    if count < LEAST:
+        raise BadInput(
+            f"{told} are too few to measure {how}".rstrip(),
+            where=where,
+            mend=f"{LEAST} are needed{', about ten times that in all' if how else ''}",
+        )
 
 
 def is_run(what: Path | str) -> bool:

@@ -160,7 +160,11 @@ def _nearest(subject: Subject) -> str:
         "Left a judged picture, right the training picture nearest to it. The number is its "
         "distance over the mean distance of the 20 nearest: 0 is an exact copy."
     )
-    others = "The nearest of the others" if evidence.suspects else "No suspect of copying; nearest"
+    others = (
+        "The nearest of the others"
+        if evidence.suspects
+        else "No suspect of copying; the nearest ones"
+    )
     return section(
         "Nearest training pictures",
         told,
@@ -201,13 +205,16 @@ def _curves(subject: Subject) -> str:
         return ""
     loss = Line("training", tuple((p.seen, p.loss) for p in story.points))
     held = Line("held out", tuple((seen, held.mean) for seen, held in story.held))
-    speed = Line("samples a second", tuple((p.seen, p.speed) for p in story.points))
+    speed = Line("training", tuple((p.seen, p.speed) for p in story.points))
+    charts = (
+        chart("Loss", (loss, held), SEEN),
+        *_progress(story),
+        chart("Samples a second", (speed,), SEEN),
+    )
     return section(
         "Training",
         f"{story.seen:,} of {story.recipe.training.samples:,} samples were seen.",
-        chart("Loss", (loss, held), across="samples seen", up="loss"),
-        *_progress(story),
-        chart("Speed", (speed,), across="samples seen", up="samples/s"),
+        f'<div class="charts">{"".join(charts)}</div>' if any(charts) else "",
     )
 
 
@@ -218,9 +225,10 @@ def _progress(story: Story) -> Iterator[str]:
             Line(name, tuple((p.seen, _float(p.measure.get(key))) for p in story.points))
             for key, name in zip(keys, ("samples", "real pictures"), strict=True)
         ]
-        yield chart(title, lines, across="samples seen", up=title.lower())
+        yield chart(title, lines, SEEN)
 
 
+SEEN = "samples seen"
 MEASURED = (
     ("Fréchet distance", "frechet", "floor"),
     ("Coverage", "coverage", "expected_coverage"),

@@ -45,10 +45,12 @@ ul.verdict li b { position: absolute; left: 0; width: 1.5rem; text-align: center
 img { image-rendering: pixelated; max-width: 100%; height: auto; border-radius: 3px;
   background: var(--rule); }
 .row { display: flex; flex-wrap: wrap; gap: .9rem; margin-top: .6rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr));
+  gap: .6rem 1.6rem; }
 figure { margin: .6rem 0 0; } .row figure { margin: 0; text-align: center; font-size: .85rem; }
 .pair { display: flex; gap: 4px; }
 svg { max-width: 100%; display: block; } figure > svg { width: 100%; height: auto; }
-svg text { fill: var(--soft); font-size: 13px; font-family: inherit; }
+svg text { fill: var(--soft); font-size: 14px; font-family: inherit; }
 .grid { stroke: var(--rule); } .line { fill: none; stroke-width: 2; }
 .c0 { stroke: var(--c0); } .c1 { stroke: var(--c1); } .c2 { stroke: var(--c2); }
 .c3 { stroke: var(--c3); }
@@ -65,6 +67,7 @@ code { overflow-wrap: anywhere; }
   table, tbody, tr, th, td { display: block; width: auto; }
   tbody tr { border-top: 1px solid var(--rule); padding: .5rem 0; }
   th, td { border: 0; padding: .1rem 0; }
+  .row { gap: .7rem .5rem; } .pair img { max-width: 72px; }
   td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); }
 }
 @media print { section { break-inside: avoid; } }
