@@ -7,19 +7,20 @@ Gaussians of 32 and 64 features its bias is a seventh of a deviation at 16 rows 
 through five sizes of subsets is as free of bias and a tenth noisier, a parabola twice as noisy.
 
 Near distance 0 the error is quadratic in the samples. The jackknife's variance counts that part
-twice (Efron & Stein 1981), so it is measured apart and taken away once. With the roots A, B of the
+twice (Efron & Stein 1981), so it is measured apart. With the roots A, B of the
 covariances and A B^T = U S V^T, changes of the covariances, seen as a = s^(-1/2) V^T B C' B^T V
 s^(-1/2) and b = s^(-1/2) U^T A D' A^T U s^(-1/2), move the distance to second order by
 sum (a - b)_ij^2 / (2 (s_i + s_j)), besides the square of the means' change.
 """
 
-from math import ceil, sqrt
+from math import ceil
 from statistics import mean, variance
 
 import torch
 from torch import Tensor
 
 from unmist.base.faults import BadInput
+from unmist.metrics.bounds import squared_bounds
 from unmist.metrics.estimate import Estimate
 from unmist.metrics.frechet import Moments, covariance_root, frechet_name, frechet_of_moments
 from unmist.metrics.grouped import Groups
@@ -44,13 +45,16 @@ def frechet_limit(ours: Groups, theirs: Groups, *, features: str) -> Estimate:
         for one, two in zip(ours.without(), theirs.without(), strict=True)
     ]
     value = groups * whole - (groups - 1) * mean(less)
-    reach = _reach(less, quadratic_part(ours, theirs))
+    pairs = quadratic_part(ours, theirs)
+    counted = (groups - 1) ** 2 / groups * variance(less)
+    single = counted - 2 * (groups - 1) / (groups - 2) * pairs
+    low, high = squared_bounds(value, single, pairs, whole - value, _student(groups - 1))
     few = f"; few samples: {count} rows for {width} features" if count < ENOUGH * width else ""
     return Estimate(
         name=frechet_name(features),
         value=value,
-        low=value - reach,
-        high=value + reach,
+        low=low,
+        high=high,
         count=ours.total.count,
         reference=theirs.total.count,
         features=features,
@@ -100,14 +104,6 @@ def _pair_square(products: Tensor) -> float:
     centred = apart - (rows[:, None] + rows) / (n - 2) + rows.sum() / ((n - 1) * (n - 2))
     centred = centred - torch.diag(centred.diagonal())
     return float(centred.double().square().sum()) / (n * (n - 3))
-
-
-def _reach(less: list[float], quadratic: float) -> float:
-    """Half of the interval, by Student's law."""
-    groups = len(less)
-    counted = (groups - 1) ** 2 / groups * variance(less)
-    once = counted - groups / (groups - 2) * quadratic
-    return _student(groups - 1) * sqrt(max(once, quadratic))
 
 
 def _student(freedom: int) -> float:

@@ -6,12 +6,12 @@ any number of samples, and falls below 0 as often as above where the laws are eq
 """
 
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 from torch import Tensor
 
 from unmist.base.faults import BadInput
+from unmist.metrics.bounds import squared_bounds
 from unmist.metrics.estimate import Estimate
 
 __all__ = ["kernel_distance"]
@@ -59,21 +59,27 @@ def kernel_distance(x: Tensor, y: Tensor, *, features: str) -> Estimate:
         foreign - between.columns / n,
     )
     single = [
-        max(0.0, float(g.var()) - pair / (k - 1) - pairs[1] / j)
+        4 / k * (float(g.var()) - pair / (k - 1) - pairs[1] / j)
         for g, pair, k, j in zip(influence, pairs[::2], (n, m), (m, n), strict=True)
     ]
     quadratic = 2 * pairs[0] / (n * (n - 1)) + 4 * pairs[1] / (n * m) + 2 * pairs[2] / (m * (m - 1))
-    reach = 1.96 * sqrt(4 * single[0] / n + 4 * single[1] / m + max(0.0, quadratic))
+    bias = _self(x) / n - float(own.mean()) / n + _self(y) / m - float(foreign.mean()) / m
+    low, high = squared_bounds(value, sum(single), quadratic, bias, 1.96)
     return Estimate(
         name="KID" if features == "inception" else "kernel distance",
         value=value,
-        low=value - reach,
-        high=value + reach,
+        low=low,
+        high=high,
         count=n,
         reference=m,
         features=features,
         method="unbiased over all pairs; 95 % by the influence of rows and of pairs",
     )
+
+
+def _self(x: Tensor) -> float:
+    """The mean kernel of a row with itself."""
+    return float(((x.square().sum(1) / x.shape[1] + 1) ** 3).mean())
 
 
 def _table(x: Tensor, y: Tensor, *, same: bool = False) -> _Table:
