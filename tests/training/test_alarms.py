@@ -44,7 +44,7 @@ def told(points):
     watch, lines = Watch(), []
     for now in points:
         watch = watch(now)
-        if alarm := watch.alarm(now, "`--weights best` are those of 5000 samples"):
+        if alarm := watch.alarm(now, "stop, and draw with --weights best (of 5000)"):
             lines.append((now.seen, alarm.line))
     return lines
 
@@ -61,7 +61,7 @@ def test_memorisation_is_told_soon_and_says_what_to_do():
     assert line.startswith("the held-out loss has risen for 3 measures since 5000 samples (")
     assert "→" in line
     assert "±" in line
-    assert "`--weights best` are those of 5000 samples" in line
+    assert "stop, and draw with --weights best (of 5000)" in line
 
 
 def test_a_turn_at_some_noise_levels_is_told():

@@ -211,7 +211,7 @@ def watched(course: Course) -> tuple[HeldLoss | None, list[Alarm]]:
         return None, []
     now = Judged(course.learner.seen, *rows, course.learner.health.slow)
     course.watch = course.watch(now)
-    kept = f"`--weights best` are those of {course.best.seen} samples" if course.best else ""
+    kept = f"stop, and draw with --weights best (of {course.best.seen})" if course.best else ""
     alarm = course.watch.alarm(now, kept)
     return binned(*rows), [alarm] if alarm else []
 
