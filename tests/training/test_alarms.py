@@ -50,8 +50,8 @@ def told(points):
 
 
 def test_memorisation_is_told_soon_and_says_what_to_do():
-    """Fails where a held-out loss that rises by 40 % is missed in one of twenty runs, is told before
-    it turned, or the line lacks the numbers or the way out."""
+    """Fails where a held-out loss that rises by 40 % is missed in one of twenty runs, is told
+    before it turned, or the line lacks the numbers or the way out."""
     for seed in range(20):
         lines = told(curve(seed, turn=4))
         assert lines, seed
