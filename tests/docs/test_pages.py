@@ -53,5 +53,6 @@ def test_page(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def test_the_chapters_are_there() -> None:
     """Fails if a page is renamed or lost, and so no longer run."""
     wanted = {"01-noising", "02-forward", "03-unet", "04-training", "05-sampling", "09-schedules"}
+    wanted |= {"11-measures", "12-diversity"}
     assert wanted <= {page.stem for page in PAGES}
     assert {"schedule", "solver", "network"} <= {page.stem for page in PAGES}
