@@ -117,20 +117,31 @@ class Within:
     """Asked outside sigma/alpha in [low, high], answers as at the nearest end.
 
     A network says little at levels that it was never trained at, and eps nothing at NOISE, where
-    beyond sigma/alpha = 80 nothing but the mean of the data is left to know.
+    beyond sigma/alpha = 80 nothing but the mean of the data is left to know. `spreads`: who is
+    asked for the variance.
     """
 
     denoise: Denoiser
     low: float = 0.002
     high: float = 80.0
+    spreads: Spread | None = None
 
     def __call__(
         self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
     ) -> Tensor:
         """Shape of x."""
+        return self.denoise(x, self._held(here), cond, there=there)
+
+    def spread(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and gain from `spreads`."""
+        assert self.spreads is not None, "built without"
+        return self.spreads.spread(x, self._held(here), cond, there=there)
+
+    def _held(self, here: Level) -> Level:
         alpha = torch.maximum(here.alpha, here.sigma / self.high)
-        sigma = torch.maximum(here.sigma, here.alpha * self.low)
-        return self.denoise(x, Level(alpha, sigma), cond, there=there)
+        return Level(alpha, torch.maximum(here.sigma, here.alpha * self.low))
 
 
 class LogDensity(Protocol):

@@ -69,6 +69,11 @@ class Prediction(Protocol):
         """What the network is told of the level."""
         ...
 
+    @property
+    def at_noise(self) -> bool:
+        """Whether it still tells the mean at NOISE."""
+        ...
+
     def skip(self, level: Level) -> Tensor:
         """How much of x_t goes into the mean."""
         ...
@@ -96,6 +101,7 @@ class Eps:
     """The noise (DDPM 2006.11239). Refused at alpha = 0, where it says nothing about x0."""
 
     clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
+    at_noise = False
 
     def skip(self, level: Level) -> Tensor:
         """1/alpha."""
@@ -122,6 +128,7 @@ class X0:
     """The clean sample itself."""
 
     clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
+    at_noise = True
 
     def skip(self, level: Level) -> Tensor:
         """0."""
@@ -142,6 +149,7 @@ class Velocity:
     """(alpha*eps - sigma*x0)/hypot(alpha, sigma) (2202.00512, app. D), of unit size everywhere."""
 
     clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
+    at_noise = True
 
     def skip(self, level: Level) -> Tensor:
         """alpha/(alpha^2 + sigma^2)."""
@@ -162,6 +170,7 @@ class FlowVelocity:
     """eps - x0, the velocity of the straight path (2209.03003)."""
 
     clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
+    at_noise = True
 
     def skip(self, level: Level) -> Tensor:
         """1/(alpha + sigma)."""
@@ -183,6 +192,7 @@ class Edm:
 
     sigma_data: float = 1.0
     clock: Clock = field(default=LogRatio(), repr=False, metadata={"plain": False})
+    at_noise = True
 
     def __post_init__(self) -> None:
         if not self.sigma_data > 0:

@@ -10,12 +10,12 @@ from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.codecs.pixels import Pixels
 from unmist.core.condition import Cond, Signals, Sockets
-from unmist.core.denoiser import NetDenoiser
+from unmist.core.denoiser import NetDenoiser, Within
 from unmist.core.schedule import Schedule
 from unmist.run.recipe import Recipe, read_recipe
 from unmist.run.weights import fill, load_weights
 
-__all__ = ["WEIGHTS", "Joined", "Model", "joined", "load", "weights_path"]
+__all__ = ["WEIGHTS", "Joined", "Model", "denoiser_of", "joined", "load", "weights_path"]
 
 WEIGHTS = Path("weights") / "model.safetensors"
 
@@ -44,7 +44,8 @@ class Model:
 
     folder: Path
     recipe: Recipe
-    denoiser: NetDenoiser
+    net: nn.Module
+    denoiser: NetDenoiser | Within
     schedule: Schedule
     codec: Pixels
     shape: tuple[int, ...]
@@ -58,9 +59,7 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        net = self.denoiser.net
-        assert isinstance(net, nn.Module)
-        return next(net.parameters()).device
+        return next(self.net.parameters()).device
 
 
 def joined(recipe: Recipe) -> Joined:
@@ -69,6 +68,18 @@ def joined(recipe: Recipe) -> Joined:
     answers = 2 if recipe.variance.learned else 1
     net = recipe.network.build(recipe.shape, Sockets(), recipe.training.seed, answers=answers)
     return Joined(net)
+
+
+def denoiser_of(net: nn.Module, recipe: Recipe) -> NetDenoiser | Within:
+    """A recipe's network as the denoiser of its plans, able to answer from the schedule's top on.
+
+    Where the top is NOISE and the prediction says nothing there, as eps, all beyond sigma/alpha =
+    80 is asked as at 80: the start stays pure noise, and nothing is divided by zero signal.
+    """
+    base = NetDenoiser(net, recipe.prediction, recipe.variance)
+    if recipe.prediction.at_noise or not recipe.schedule.top.is_noise:
+        return base
+    return Within(base, low=0.0, high=80.0, spreads=base)
 
 
 def weights_path(folder: Path, name: str) -> Path:
@@ -115,7 +126,8 @@ def load(folder: Path | str, device: str = "cpu", *, weights: str = "last") -> M
     return Model(
         folder=folder,
         recipe=recipe,
-        denoiser=NetDenoiser(net, recipe.prediction, recipe.variance),
+        net=net,
+        denoiser=denoiser_of(net, recipe),
         schedule=recipe.schedule,
         codec=recipe.codec,
         shape=recipe.shape,

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
-from unmist.core.denoiser import NetDenoiser
 from unmist.core.plan import descend
 from unmist.core.walk import final, started, walk
 from unmist.data.dataset import DataSet
@@ -20,6 +19,7 @@ from unmist.metrics.diversity import diversity
 from unmist.metrics.features import ClassifierFeatures, extract
 from unmist.metrics.frechet import frechet_score
 from unmist.run.course import Course
+from unmist.run.model import denoiser_of
 from unmist.run.picture import grid, save_picture
 from unmist.run.recipe import Recipe
 from unmist.training.alarms import Alarm, Judged, copying, lost, twins
@@ -106,7 +106,7 @@ def draw(net: nn.Module, recipe: Recipe, count: int, steps: int, purpose: str) -
     chosen, codec = recipe.sampling, recipe.codec
     assert codec is not None
     device = next(net.parameters()).device
-    denoise = NetDenoiser(net, recipe.prediction, recipe.variance)
+    denoise = denoiser_of(net, recipe)
     plan = descend(chosen.spacing(recipe.schedule, min(chosen.steps, steps)))
     parts = []
     for ids in torch.arange(count).split(64):

@@ -1,0 +1,88 @@
+"""Training from every recipe that can be written: it looks, ends, and can be sampled."""
+
+import numpy as np
+import pytest
+import torch
+from bars import bars
+
+from unmist.core.denoiser import NetDenoiser, Within
+from unmist.core.level import NOISE
+from unmist.networks.unet import UNet
+from unmist.run.model import denoiser_of, joined
+from unmist.run.recipe import Recipe, altered
+from unmist.workflows.sample import Shot, sample
+from unmist.workflows.train import Order, train
+
+NET = UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=())
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """200 bars as an array file."""
+    path = tmp_path_factory.mktemp("bars") / "bars.npz"
+    np.savez(path, images=bars(200, 0)[0])
+    return path
+
+
+def tiny(source, **settings):
+    """32 samples of bars, one look; settings by dotted path with __ for dots."""
+    small = {"training.samples": 32, "training.batch": 16, "saving.look": 32, "measuring.every": -1}
+    named = {name.replace("__", "."): value for name, value in settings.items()}
+    return altered(Recipe(network=NET), {"data.source": str(source), **small, **named})
+
+
+TOPS = {
+    "cosine": {"schedule": "cosine"},
+    "sigmoid": {"schedule": "sigmoid"},
+    "flow": {"schedule": "flow"},
+    "zero-terminal table": {"schedule": "table", "schedule__zero_terminal": True},
+}
+
+
+@pytest.mark.parametrize("spacing", ["logistic", "time"])
+@pytest.mark.parametrize("name", TOPS)
+def test_eps_looks_and_samples_where_the_top_is_noise(source, tmp_path, name, spacing):
+    """Fails if eps is asked at zero signal: the run then dies at its first look."""
+    recipe = tiny(source, prediction="eps", sampling__spacing=spacing, **TOPS[name])
+    model = train(recipe, tmp_path / "run", Order(threads=1))
+    assert recipe.schedule.top.is_noise
+    assert (tmp_path / "run" / "looks" / "000000032.png").is_file()
+    assert sample(model, Shot(count=2, steps=4)).pixels.std() > 0
+
+
+def test_improved_ddpm_trains_looks_and_samples(source, tmp_path):
+    """Fails if the variance cannot be reached behind what answers at NOISE (2102.09672)."""
+    recipe = tiny(
+        source,
+        schedule="cosine",
+        prediction="eps",
+        draw="uniform",
+        variance="between",
+        variance__path="log",
+        sampling__solver="sde",
+        sampling__spacing="time",
+    )
+    model = train(recipe, tmp_path / "run", Order(threads=1))
+    assert sample(model, Shot(count=2, steps=4, exact=True)).calls >= 4
+    x, there = torch.ones(2, *model.shape), recipe.schedule(0.9)
+    mean, gain = model.denoiser.spread(x, NOISE, there=there)
+    assert bool(mean.isfinite().all())
+    assert torch.equal(mean, model.denoiser(x, NOISE))
+    held = model.denoiser.spread(
+        x, recipe.schedule.process(-2 * torch.tensor(80.0).log()), there=there
+    )
+    torch.testing.assert_close(gain, held[1], rtol=1e-4, atol=0)
+
+
+def test_only_what_says_nothing_at_noise_is_held_back(source, tmp_path):
+    """Fails if v is no longer asked at NOISE itself, or eps below sigma/alpha = 80 otherwise."""
+    eps = altered(tiny(source, schedule="cosine", prediction="eps"), {"shape": [1, 8, 8]})
+    net = joined(eps).eval()
+    assert isinstance(denoiser_of(net, altered(eps, {"prediction": "v"})), NetDenoiser)
+    assert isinstance(denoiser_of(net, altered(eps, {"schedule": "linear"})), NetDenoiser)
+    held = denoiser_of(net, eps)
+    assert isinstance(held, Within)
+    x = torch.ones(2, 1, 8, 8)
+    for log_snr in (-8.7, 0.0, 14.0):
+        at = eps.schedule.process(torch.tensor(log_snr).double())
+        assert torch.equal(held(x, at), NetDenoiser(net, eps.prediction)(x, at))
