@@ -42,6 +42,7 @@ LEAST = 100  # pictures of either side: below that neither distance nor the copi
 BLOCK = 250
 COUNT = 1000
 _WORK = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}")
+_BLOCK = re.compile(r"[0-9]{9,}-[0-9]{9,}\.safetensors")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,9 +274,9 @@ def _statistics(
 def _blocks(
     job: Job, blocks: tuple[Block, ...], task: _Task, data: DataSet
 ) -> Generator[Progress, None, None]:
-    """Make what is missing."""
+    """Make what is missing; what a killed process left half-written goes."""
     for path in sorted(job.place.iterdir()):
-        if path.name != ".lock" and (task.asked.fresh or path.suffix != ".safetensors"):
+        if path.name != ".lock" and (task.asked.fresh or not _BLOCK.fullmatch(path.name)):
             files.remove(path)
     left = missing(job, blocks)
     kept, total = len(blocks) - len(left), len(blocks)
