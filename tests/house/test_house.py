@@ -303,5 +303,5 @@ def test_import_is_light():
     code = "import sys, unmist; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torchvision", "transformers", "diffusers", "fastapi", "gradio", "matplotlib", "scipy"}
-    heavy |= {"sklearn", "pandas", "cyclopts", "rich", "torchmetrics", "IPython"}
+    heavy |= {"sklearn", "pandas", "cyclopts", "rich", "torchmetrics", "IPython", "onnxruntime"}
     assert heavy & set(done.stdout.split()) == set()
