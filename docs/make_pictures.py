@@ -18,7 +18,7 @@ from unmist.codecs.pixels import Pixels
 from unmist.core.plan import ancestral, descend
 from unmist.core.spacing import EvenLogSnr, EvenTime, Karras
 from unmist.core.walk import final, started, walk
-from unmist.run.picture import strip
+from unmist.run.picture import as_image, strip
 from unmist.workflows.look_noise import labelled, noise_row
 from unmist.workflows.look_schedules import curve_of, drawn_curves
 
@@ -171,7 +171,7 @@ def curves() -> None:
     """Chapter 9: the schedules with a plan's steps on them."""
     names = ("linear", "cosine", "sigmoid", "flow", "exploding")
     found = {name: curve_of(name, schedules[name](), EvenTime(), 12) for name in names}
-    saved("schedules.png", Image.open(BytesIO(drawn_curves(found))).resize((1056, 740)))
+    saved("schedules.png", as_image(drawn_curves(found)).resize((1056, 740)))
 
 
 def main() -> None:

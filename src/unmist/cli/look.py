@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
 
-from unmist.base import files
 from unmist.cli.output import emit, note, plain
 
 if TYPE_CHECKING:
     from unmist.workflows.look_noise import Column
     from unmist.workflows.look_run import RunLook
+    from unmist.workflows.look_schedules import CurveOf, Stop
 
 __all__ = ["Plan", "app", "look", "noise", "schedules"]
 
@@ -105,7 +105,7 @@ def noise(
     to
         The .png to write.
     json
-        Print the figures as one JSON object.
+        Print the figures as JSON; log_snr_text is "inf" or "-inf" where log_snr is null.
     """
     from unmist.run.picture import save_picture
     from unmist.workflows.look_noise import labelled, noise_row, opened_picture
@@ -122,8 +122,9 @@ def noise(
     return 0
 
 
-def _table(column: "Column") -> dict[str, float]:
-    return {**asdict(column), "sigma_squared": column.sigma**2}
+def _table(at: "Column | Stop") -> dict[str, object]:
+    """As JSON: log_snr is null at both ends, which log_snr_text tells apart."""
+    return {**asdict(at), "log_snr_text": repr(at.log_snr), "sigma_squared": at.sigma**2}
 
 
 def _figures(column: "Column") -> str:
@@ -163,9 +164,29 @@ def schedules(
     to
         The .png to write.
     json
-        Print all curves and stops as one JSON object.
+        Print curves and stops as JSON; log_snr_text is "-inf" where log_snr is null.
     """
-    from unmist.base.faults import BadInput
+    plan = plan or Plan()
+    curves = _curves(names, plan, to)
+    if json:
+        full = {
+            name: {**asdict(curve), "stops": [_table(stop) for stop in curve.stops]}
+            for name, curve in curves.items()
+        }
+        emit({"picture": to, "spacing": plan.spacing or "default", "schedules": full})
+    else:
+        for name, curve in curves.items():
+            ends = f"log-SNR {curve.log_snr[0]:.2f} … {curve.log_snr[-1]:.2f}"
+            note(f"{name}: {ends}, {len(curve.stops)} stops")
+        print(f"picture: {to}")
+    return 0
+
+
+def _curves(names: tuple[str, ...], plan: Plan, to: Path) -> dict[str, "CurveOf"]:
+    """The curves of these schedules, drawn at `to`. Raises BadInput, CannotWrite."""
+    from unmist.run.picture import save_picture
+    from unmist.run.plain import to_plain
+    from unmist.run.recipe import FAMILIES, Sampling
     from unmist.workflows.look_schedules import (
         curve_of,
         drawn_curves,
@@ -173,21 +194,13 @@ def schedules(
         named_spacing,
     )
 
-    plan = plan or Plan()
-    if to.suffix.lower() != ".png":
-        raise BadInput("is no name for a picture", where=to, mend="end it in .png")
     spacing = named_spacing(plan.spacing)
     curves = {
         name: curve_of(name, schedule, spacing, plan.steps)
         for name, schedule in named_schedules(names).items()
     }
-    picture = drawn_curves(curves)
-    files.write_bytes(to, picture)
-    if json:
-        emit({"picture": to, "spacing": plan.spacing or "default", "schedules": curves})
-    else:
-        for name, curve in curves.items():
-            ends = f"log-SNR {curve.log_snr[0]:.2f} … {curve.log_snr[-1]:.2f}"
-            note(f"{name}: {ends}, {len(curve.stops)} stops")
-        print(f"picture: {to}")
-    return 0
+    sampling = to_plain(Sampling(steps=plan.steps, spacing=spacing), FAMILIES)
+    del sampling["solver"]
+    told = {"kind": "schedules", "schedules": list(curves), "sampling": sampling}
+    save_picture(to, drawn_curves(curves), told)
+    return curves

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from unmist.base import files
 from unmist.data.report import Report
 from unmist.data.scan import scan
 from unmist.data.sheet import contact_sheet
+from unmist.run.picture import as_pixels, save_picture
 
 __all__ = ["DataLook", "look_data"]
 
@@ -25,9 +25,12 @@ def look_data(source: str, to: Path, *, cache: Path | None = None) -> DataLook:
     Raises BadInput where there is no such source, CannotWrite where `to` cannot be written.
     """
     found = scan(source, cache=cache)
-    sheet = contact_sheet(found.data)
-    with files.told(to.parent):
-        to.parent.mkdir(parents=True, exist_ok=True)
-    with files.whole(to) as beside:
-        sheet.save(beside, format="PNG")
+    told: dict[str, object] = {
+        "kind": "contact sheet",
+        "data": found.data.name,
+        "fingerprint": found.data.fingerprint,
+        "rows": len(found.data),
+        "shape": list(found.data.shape),
+    }
+    save_picture(to, as_pixels(contact_sheet(found.data)), told)
     return DataLook(found.report, to)

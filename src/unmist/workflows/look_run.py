@@ -1,5 +1,6 @@
 """A run looked at: how far it is, its losses, its looks through the training as a film strip."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,8 +12,8 @@ from PIL import Image
 from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.run.card import summary
-from unmist.run.picture import grid, save_picture
-from unmist.run.story import Story, read_story
+from unmist.run.picture import as_pixels, grid, plotted, save_picture
+from unmist.run.story import Held, Story, read_story
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,30 +82,35 @@ def _strip(story: Story, to: Path) -> Path | None:
         return None
     last = len(story.looks) - 1
     chosen = sorted({round(i * last / (FRAMES - 1)) for i in range(FRAMES)})
-    frames = [_opened(story.looks[i]) for i in chosen]
-    frames = [frame for frame in frames if frame.shape == frames[-1].shape]
-    save_picture(to / "strip.png", grid(np.stack(frames), len(frames), gap=8), {"kind": "looks"})
+    frames = {i: _opened(story.looks[i]) for i in chosen}
+    chosen = [i for i in chosen if frames[i].shape == frames[last].shape]
+    told = {**_of(story), "kind": "strip", "looks": [int(story.looks[i].stem) for i in chosen]}
+    pixels = grid(np.stack([frames[i] for i in chosen]), len(chosen), gap=8)
+    save_picture(to / "strip.png", pixels, told)
     return to / "strip.png"
+
+
+def _of(story: Story) -> dict[str, object]:
+    """The run that a picture is of: name, weights, how far."""
+    named: dict[str, object] = {"model": story.name, "seen": story.seen}
+    return {**named, "hash": story.digest} if story.digest else named
 
 
 def _opened(path: Path) -> np.ndarray:
     """One of our own grids, uint8 (c, h, w)."""
     try:
         with Image.open(BytesIO(files.read_bytes(path, most=1 << 26)), formats=("PNG",)) as image:
-            pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
+            return as_pixels(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise BadInput("is damaged", where=path, mend="delete it: looks are only to see") from None
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def _curves(story: Story, to: Path) -> Path:
     """Losses over samples seen, by noise level, and below them what samples were worth."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = 2 if story.measures("frechet") else 1
     figure = Figure(figsize=(11, 4.2 * rows), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     (left, right), *below = figure.subplots(rows, 2, squeeze=False)
     if below:
         _measures(story, *below[0])
@@ -120,22 +126,27 @@ def _curves(story: Story, to: Path) -> Path:
         left.axvline(after, color="C3", linestyle=":", label=None if number else "alarm")
     left.set(xlabel="samples seen", ylabel="loss", title="loss", yscale="log")
     left.legend(frameon=False)
-    for number, (count, one) in enumerate(story.held):
-        middle = [(low + high) / 2 for low, high in zip(one.edges, one.edges[1:], strict=False)]
-        shade = 0.15 + 0.85 * (number + 1) / len(story.held)
-        label = f"after {count}" if number in (0, len(story.held) - 1) else None
-        right.plot(middle, one.means, ".-", color="C1", alpha=shade, label=label)
-    right.set(xlabel="log(sigma/alpha)", ylabel="loss", title="held-out loss by noise level")
-    if story.held:
-        right.legend(frameon=False)
-    for axis in (left, right):
-        axis.grid(alpha=0.25)
-    out = BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    with files.told(to):
-        to.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(to / "curves.png", out.getvalue())
+    left.grid(alpha=0.25)
+    _by_level(story.held, right)
+    save_picture(to / "curves.png", plotted(figure), {**_of(story), "kind": "curves"})
     return to / "curves.png"
+
+
+def _by_level(held: Sequence[tuple[int, Held]], axis: "Axes") -> None:
+    """The held-out losses by noise level, the later the darker; words where there are none."""
+    axis.set_title("held-out loss by noise level")
+    if not held:
+        axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", va="center")
+        axis.set_axis_off()
+        return
+    for number, (count, one) in enumerate(held):
+        middle = [(low + high) / 2 for low, high in zip(one.edges, one.edges[1:], strict=False)]
+        shade = 0.15 + 0.85 * (number + 1) / len(held)
+        label = f"after {count}" if number in (0, len(held) - 1) else None
+        axis.plot(middle, one.means, ".-", color="C1", alpha=shade, label=label)
+    axis.set(xlabel="log(sigma/alpha)", ylabel="loss")
+    axis.legend(frameon=False)
+    axis.grid(alpha=0.25)
 
 
 def _measures(story: Story, left: "Axes", right: "Axes") -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from unmist.core.level import Level
 from unmist.core.schedule import Schedule, preserving
 from unmist.core.spacing import Spacing
 from unmist.core.table import Table
+from unmist.run.picture import plotted
 from unmist.run.recipe import schedules, spacings
 
 if TYPE_CHECKING:
@@ -104,15 +105,13 @@ def _each(levels: Level) -> list[Level]:
     return [levels[i] for i in range(len(levels.alpha))]
 
 
-def drawn_curves(curves: Mapping[str, CurveOf]) -> bytes:
-    """A PNG: log-SNR, alpha, sigma and beta over time, a dot where the plan stops."""
+def drawn_curves(curves: Mapping[str, CurveOf]) -> np.ndarray:
+    """uint8 (3, h, w): log-SNR, alpha, sigma and beta over time, a dot where the plan stops."""
     if not curves:
         raise BadInput("no schedules to draw", where="look schedules")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 8.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2)
     for axis, part in zip(axes.flat, ("log_snr", "alpha", "sigma", "beta"), strict=True):
         _panel(axis, curves, part)
@@ -122,9 +121,7 @@ def drawn_curves(curves: Mapping[str, CurveOf]) -> bytes:
     )
     stops = max(len(curve.stops) for curve in curves.values())
     figure.suptitle(f"{len(curves)} schedules; dots: a plan of {stops} steps, right to left")
-    out = BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return plotted(figure)
 
 
 _TITLES = {

@@ -224,5 +224,6 @@ def look(course: Course, count: int = 25) -> Path | None:
     pixels = draw(course.learner.ema, recipe, count, 12, "look").numpy()
     path = course.folder / "looks" / f"{course.learner.seen:09d}.png"
     path.parent.mkdir(exist_ok=True)
-    save_picture(path, grid(pixels, columns=5), {"look": course.learner.seen})
+    told = {"kind": "look", "model": course.folder.resolve().name, "look": course.learner.seen}
+    save_picture(path, grid(pixels, columns=5), told)
     return path
