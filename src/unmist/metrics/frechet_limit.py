@@ -13,7 +13,7 @@ s^(-1/2) and b = s^(-1/2) U^T A D' A^T U s^(-1/2), move the distance to second o
 sum (a - b)_ij^2 / (2 (s_i + s_j)), besides the square of the means' change.
 """
 
-from math import ceil
+from math import ceil, sqrt
 from statistics import mean, variance
 
 import torch
@@ -29,7 +29,7 @@ __all__ = ["frechet_limit", "quadratic_part"]
 
 LEAST, ENOUGH = 2.0, 6.0
 """Rows a feature: with fewer than the first there is no limit, with fewer than the second the
-method says so."""
+interval is the plain jackknife's (with its quadratic part counted once), and the method says so."""
 
 
 def frechet_limit(ours: Groups, theirs: Groups, *, features: str) -> Estimate:
@@ -48,8 +48,13 @@ def frechet_limit(ours: Groups, theirs: Groups, *, features: str) -> Estimate:
     pairs = quadratic_part(ours, theirs)
     counted = (groups - 1) ** 2 / groups * variance(less)
     single = counted - 2 * (groups - 1) / (groups - 2) * pairs
-    low, high = squared_bounds(value, single, pairs, whole - value, _student(groups - 1))
-    few = f"; few samples: {count} rows for {width} features" if count < ENOUGH * width else ""
+    point = _student(groups - 1)
+    low, high = squared_bounds(value, single, pairs, whole - value, point)
+    few = ""
+    if count < ENOUGH * width:  # there the quadratic part is measured too small
+        reach = point * sqrt(pairs + max(0.0, single))
+        low, high = value - reach, value + reach
+        few = f"; few samples: {count} rows for {width} features, interval less sure"
     return Estimate(
         name=frechet_name(features),
         value=value,
