@@ -95,6 +95,8 @@ REFUSED = {
     "no such weights": (["MODEL", "--weights", "worst"], "no weights 'worst' here (there: last"),
     "weights elsewhere": (["MODEL", "--weights", "../../x"], "no weights '../../x' here"),
     "no such setting": (["MODEL", "--set", "stps=3"], "did you mean 'steps'?"),
+    "bits of pictures": (["others.npy", "--against", "bars.npz", "--bits", "10"], "are for models"),
+    "bits over odd steps": (["MODEL", "--bits", "9"], "bits 9; an even number up to 10000"),
     "steps of none": (["MODEL", "--steps", "0"], "steps is 0; 1 …"),
 }
 

@@ -11,6 +11,7 @@ from unmist.networks.unet import UNet
 from unmist.run.model import load
 from unmist.run.recipe import Data, Recipe
 from unmist.training.loop import Schooling
+from unmist.workflows.evaluate import Asked, evaluate
 from unmist.workflows.likelihood import bits_per_dimension
 from unmist.workflows.sample import Shot, sample
 from unmist.workflows.train import Order, train
@@ -73,3 +74,14 @@ def test_too_few_pictures_and_strange_ones_are_refused(run):
         bits_per_dimension(model, np.zeros((20, 1, 9, 8), np.uint8))
     with pytest.raises(BadInput, match="route"):
         bits_per_dimension(model, bars(20, 0)[0], route="guess")
+
+
+def test_an_evaluation_can_count_bits(run, tmp_path, monkeypatch):
+    # fails if --bits is ignored, or the held-out pictures are not what is counted
+    monkeypatch.setenv("UNMIST_CACHE", str(tmp_path / "cache"))
+    asked = Asked(count=100, shot=Shot(seed=1, steps=2), bits=4, to=tmp_path / "out")
+    scores = evaluate(load(run), asked)
+    by_bound = scores.named("bits per dimension (variational bound)")
+    by_path = scores.named("bits per dimension (probability-flow ODE)")
+    assert by_bound.value > by_path.value > 0
+    assert "variational bound" in scores.report.read_text()

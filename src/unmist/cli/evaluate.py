@@ -62,6 +62,8 @@ class Measuring:
         The folder of scores and page (default: the model's own).
     fresh
         Measure again what was measured before.
+    bits
+        Also the bits per dimension of held-out pictures, over so many steps (100, say; 0: not).
     """
 
     against: str = ""
@@ -70,6 +72,7 @@ class Measuring:
     processes: int = 0
     to: Path | None = None
     fresh: bool = False
+    bits: int = 0
 
 
 def evaluate(
@@ -127,6 +130,7 @@ def _asked(measuring: Measuring, shot: "Shot") -> "Asked":
         processes=measuring.processes,
         to=measuring.to,
         fresh=measuring.fresh,
+        bits=measuring.bits,
     )
 
 

@@ -15,6 +15,7 @@ from unmist.data.opening import located
 from unmist.metrics.classes import ClassBalance
 from unmist.metrics.estimate import Estimate
 from unmist.metrics.frechet import frechet_name
+from unmist.run.card import leave_card
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.plain import to_plain
@@ -22,6 +23,7 @@ from unmist.run.recipe import FAMILIES, Data
 from unmist.run.story import read_story
 from unmist.workflows.blocks import Block, Drawn, Job, Reference, Rows, divided, missing, stream
 from unmist.workflows.judging import CLASSIFIER, Judge
+from unmist.workflows.likelihood import ROUTES, bits_per_dimension
 from unmist.workflows.measures import NEAR_MOST, Found, measured
 from unmist.workflows.report import Subject, page
 from unmist.workflows.sample import Shot, settings_of
@@ -40,6 +42,7 @@ __all__ = ["Asked", "Progress", "Scores", "evaluate", "evaluating", "is_run"]
 
 LEAST = 100  # pictures of either side: below that neither distance nor the copies' threshold hold
 BLOCK = 250
+BITS_MOST, BITS_STEPS = 512, 10_000
 COUNT = 1000
 _WORK = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}")
 _BLOCK = re.compile(r"[0-9]{9,}-[0-9]{9,}\.safetensors")
@@ -52,7 +55,8 @@ class Asked:
     against: data (default: what the model learned from); count: how many pictures are judged (1,000
     drawn, or all that are given); shot: how samples are drawn; features: the judge in a few words;
     processes: 0 for as many as are worth their start; to: where scores and page go (default: the
-    model's folder); fresh: measure again what is kept; block: pictures a block.
+    model's folder); fresh: measure again what is kept; block: pictures a block; bits: also the bits
+    per dimension of held-out pictures, over so many steps (0: not; models only).
     """
 
     against: str = ""
@@ -63,6 +67,7 @@ class Asked:
     to: Path | None = None
     fresh: bool = False
     block: int = BLOCK
+    bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,8 @@ def evaluating(what: Model | Path | str, asked: Asked | None = None) -> Iterator
         flips = task.model is not None and task.model.recipe.training.flip
         scores = _finished(task, Found(data, features, statistics, job, blocks, flips))
     _forget_others(work)
-    yield Progress("done", scores=scores)
+    own = task.model is not None and task.place.resolve() == task.model.folder.resolve()
+    yield Progress("done", note=leave_card(task.place) if own else "", scores=scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +183,11 @@ def _task(what: Model | Path | str, asked: Asked) -> tuple[_Task, DataSet]:
     for name, value, least in (("count", asked.count, LEAST), ("block", asked.block, 1)):
         if value is not None and not least <= value <= MOST:
             raise BadInput(f"{name} {value}", where="evaluate", mend=f"give {least} … {MOST}")
+    if asked.bits and not (isinstance(what, Model) or is_run(what)):
+        raise BadInput("bits are for models, these are pictures", where=str(what), mend="leave out")
+    if asked.bits % 2 or not 0 <= asked.bits <= BITS_STEPS:
+        mend = f"an even number up to {BITS_STEPS}, or 0 for none"
+        raise BadInput(f"bits {asked.bits}", where="evaluate", mend=mend)
     processes_for(asked.processes, 1)
     if isinstance(what, Model) or is_run(what):
         model = what if isinstance(what, Model) else load(what)
@@ -290,6 +301,7 @@ def _blocks(
 def _finished(task: _Task, found: Found) -> Scores:
     """Compare, and leave the scores and the page."""
     findings, evidence = measured(found)
+    findings = replace(findings, estimates=(*findings.estimates, *_bits(task, found.data)))
     settings = _settings(task, found)
     scores = Scores(
         estimates=findings.estimates,
@@ -306,6 +318,17 @@ def _finished(task: _Task, found: Found) -> Scores:
     files.write_text(scores.report, page(subject))
     files.write_json(task.place / "scores.json", scores.plain())
     return scores
+
+
+def _bits(task: _Task, data: DataSet) -> list[Estimate]:
+    """Bits per dimension of at most `BITS_MOST` held-out pictures, by both routes."""
+    if not task.asked.bits or task.model is None:
+        return []
+    pictures = data.values[data.held[:BITS_MOST]]
+    return [
+        bits_per_dimension(task.model, pictures, route=route, steps=task.asked.bits)
+        for route in ROUTES
+    ]
 
 
 def _settings(task: _Task, found: Found) -> dict[str, object]:

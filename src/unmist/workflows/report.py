@@ -80,6 +80,10 @@ HOW = {
     "total variation distance": "Half the sum of the differences of the classes' shares.",
     "copies": "Share of samples that are copies of training pictures, beyond what real pictures "
     "would be suspected of.",
+    "bits per dimension (variational bound)": "What a held-out picture costs to tell, a number of "
+    "it, by this model: at most this.",
+    "bits per dimension (probability-flow ODE)": "The same along the deterministic path: the "
+    "model's own density.",
     "alike": "Share of samples that lie nearer to another sample than real pictures do.",
 }
 
