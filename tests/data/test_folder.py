@@ -197,4 +197,5 @@ def test_bad_pictures_stop_or_are_left_out(folder):
     assert "and 2 more" in line
     data = open_data(folder, on_bad="skip")
     assert len(data) == 6
-    assert "unusable pictures left out: 5" in data.notes
+    (note,) = [note for note in data.notes if note.startswith("unusable pictures left out: 5 (")]
+    assert note.endswith(", and 2 more)")

@@ -1,17 +1,22 @@
 """Training from every recipe that can be written: it looks, ends, and can be sampled."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from bars import bars
+from PIL import Image
 
+from unmist.base.faults import BadInput
 from unmist.core.denoiser import NetDenoiser, Within
 from unmist.core.level import NOISE
 from unmist.networks.unet import UNet
+from unmist.run.card import write_card
 from unmist.run.model import denoiser_of, joined
 from unmist.run.recipe import Recipe, altered
 from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import Order, train
+from unmist.workflows.train import Order, train, training
 
 NET = UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=())
 
@@ -86,3 +91,26 @@ def test_only_what_says_nothing_at_noise_is_held_back(source, tmp_path):
     for log_snr in (-8.7, 0.0, 14.0):
         at = eps.schedule.process(torch.tensor(log_snr).double())
         assert torch.equal(held(x, at), NetDenoiser(net, eps.prediction)(x, at))
+
+
+def test_bad_files_are_skipped_when_asked_told_and_kept(tmp_path, monkeypatch):
+    """Fails if a recipe cannot ask for it, or what was left out is not told and kept by name."""
+    monkeypatch.setenv("UNMIST_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    for number, picture in enumerate(bars(40, 0)[0]):
+        Image.fromarray(picture[0]).save(folder / f"{number}.png")
+    (folder / "half.png").write_bytes((folder / "7.png").read_bytes()[:60])
+    with pytest.raises(BadInput, match=r"half\.png: .*--set data\.on_bad=skip"):
+        train(tiny(folder), tmp_path / "run", Order(threads=1))
+    assert not (tmp_path / "run").exists()
+    skipping = tiny(folder, data__on_bad="skip")
+    told = [report.notice for report in training(skipping, tmp_path / "run", Order(threads=1))]
+    (line,) = [notice for notice in told if "left out" in notice]
+    assert line.startswith("unusable pictures left out: 1 (half.png: ")
+    about = json.loads((tmp_path / "run" / "about.json").read_text())
+    assert line in about["notes"]
+    assert "half.png" in write_card(tmp_path / "run").read_text()
+    assert about["rows"] == 40
+    with pytest.raises(BadInput, match=r"data: .* for on_bad; did you mean 'skip'"):
+        tiny(folder, data__on_bad="skipp")

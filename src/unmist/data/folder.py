@@ -13,6 +13,7 @@ from unmist.data.dataset import Rows, fingerprint
 from unmist.data.decoding import decode_into, measured_size
 from unmist.data.fit import enlarged
 from unmist.data.index import (
+    Bad,
     Index,
     cache_root,
     drift,
@@ -65,13 +66,11 @@ def refuse_bad(index: Index, reading: Reading) -> None:
     """BadInput with the count and the first names and reasons, unless they are to be skipped."""
     unusable = index.unusable
     if unusable and reading.on_bad == "stop":
-        first = ", ".join(str(bad) for bad in unusable[:3])
-        more = f", and {len(unusable) - 3} more" if len(unusable) > 3 else ""
+        count = len(index.rows) + len(index.bad)
         raise BadInput(
-            f"{len(unusable)} of {len(index.rows) + len(index.bad)} pictures cannot be used: "
-            f"{first}{more}",
+            f"{len(unusable)} of {count} pictures cannot be used: {_first(unusable)}",
             where=shown(index.folder),
-            mend='mend or remove them, or leave them out with on_bad="skip"',
+            mend="mend or remove them, or leave them out (--set data.on_bad=skip)",
         )
     if not index.good:
         raise BadInput(
@@ -79,6 +78,12 @@ def refuse_bad(index: Index, reading: Reading) -> None:
             where=shown(index.folder),
             mend="give a folder of PNG, JPEG, WebP, GIF, BMP, TIFF, PPM or AVIF files",
         )
+
+
+def _first(unusable: tuple[Bad, ...]) -> str:
+    """The first three, each with its reason."""
+    more = f", and {len(unusable) - 3} more" if len(unusable) > 3 else ""
+    return ", ".join(str(bad) for bad in unusable[:3]) + more
 
 
 def _drifted(home: Path, place: Path, tree: Tree, words: Words) -> str:
@@ -183,5 +188,6 @@ def _told(index: Index, reading: Reading) -> tuple[str, ...]:
     told += [
         f"{remark} ({count} of {len(good)} pictures)" for remark, count in sorted(remarks.items())
     ]
-    told += [f"unusable pictures left out: {len(index.unusable)}"] * bool(index.unusable)
+    if unusable := index.unusable:
+        told.append(f"unusable pictures left out: {len(unusable)} ({_first(unusable)})")
     return tuple(told)

@@ -13,7 +13,7 @@ from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES
 from unmist.run.story import Story, read_story
 
-__all__ = ["card_text", "summary", "write_card"]
+__all__ = ["card_text", "leave_card", "summary", "write_card"]
 
 
 def write_card(folder: Path) -> Path:
@@ -21,6 +21,15 @@ def write_card(folder: Path) -> Path:
     path = folder / "card.md"
     files.write_text(path, card_text(read_story(folder)))
     return path
+
+
+def leave_card(folder: Path) -> str:
+    """`write_card` after work that must not be lost by it: what went wrong, "" where nothing."""
+    try:
+        write_card(folder)
+    except Exception as error:  # whatever it is, the run is whole: the card can be made again
+        return f"the model card was not written ({type(error).__name__}: {error})"
+    return ""
 
 
 def card_text(story: Story) -> str:
@@ -85,6 +94,8 @@ def _data(story: Story) -> Iterator[str]:
     rows, held = story.about.get("rows"), story.about.get("held")
     if isinstance(rows, int) and isinstance(held, int):
         yield f"- {_of(story, 'data')}: {rows} rows, {rows - held} for training, {held} held out"
+    if isinstance(notes := story.about.get("notes"), list):
+        yield from (f"- {note}" for note in notes)
     yield f"- fingerprint (SHA-256): `{_of(story, 'fingerprint')}`"
     licence = str(story.about.get("licence", ""))
     yield f"- licence: {licence or 'not stated: ask whoever made the data before publishing'}"
@@ -148,7 +159,11 @@ def _measures(story: Story) -> Iterator[str]:
     told = {key: value for key, value in story.scores.items() if key not in _UNTOLD}
     for name, value in _flat(told, ""):
         yield f"| {name} | {value} |"
-    verdict = story.scores.get("verdict")
+    settings, verdict = story.scores.get("settings"), story.scores.get("verdict")
+    measured = settings.get("hash") if isinstance(settings, dict) else None
+    if measured and measured != story.digest:
+        yield ""
+        yield f"These were measured with other weights than the last: SHA-256 `{measured}`."
     if isinstance(verdict, list):
         yield ""
         yield from (f"- {line}" for line in verdict)

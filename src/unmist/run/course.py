@@ -176,7 +176,7 @@ def begin(
         source = parent.folder / WEIGHTS
         for net in (learner.net, learner.ema):
             fill(net, load_weights(source), where=source)
-    course = Course(folder, recipe, data, learner)
+    course = Course(folder, recipe, data, learner, notices=data.notes)
     files.write_json(folder / "about.json", about(data, machine, parent))
     course.save()
     # last: a folder with a recipe has everything that resuming needs
@@ -285,6 +285,7 @@ def about(data: DataSet, machine: Machine, parent: Model | None) -> dict[str, ob
         "held": len(data.held),
         "fingerprint": data.fingerprint,
         "licence": data.licence,
+        "notes": list(data.notes),
         "parent": parent.digest if parent else "",
     }
 

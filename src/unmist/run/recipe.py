@@ -63,7 +63,8 @@ class Data:
     """What is learned: a folder, an array file or a built-in set, and how pictures are fitted.
 
     size: edge in pixels (0: measured); channels: 1 or 3 (0: measured); fit: crop or pad;
-    background: the colour under transparent pixels.
+    background: the colour under transparent pixels; on_bad: "stop" where a file of a folder cannot
+    be used, or "skip" to train without it.
     """
 
     source: str = "digits"
@@ -71,6 +72,12 @@ class Data:
     channels: int = 0
     fit: str = "crop"
     background: str = "white"
+    on_bad: str = "stop"
+
+    def __post_init__(self) -> None:
+        if self.on_bad not in (known := ["stop", "skip"]):
+            mend = did_you_mean(self.on_bad, known)
+            raise BadInput(f"no choice '{self.on_bad[:40]}' for on_bad", where="data", mend=mend)
 
 
 @dataclass(frozen=True, kw_only=True)

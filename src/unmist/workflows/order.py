@@ -37,5 +37,6 @@ def opened(recipe: Recipe, order: Order) -> DataSet:
         channels=data.channels or None,
         fit=data.fit,
         background=data.background,
+        on_bad=data.on_bad,
         accept_drift=order.accept_drift,
     )
