@@ -10,6 +10,7 @@ from unmist.cli.sample import drawn
 
 if TYPE_CHECKING:
     from unmist.run.model import Model
+    from unmist.workflows.order import Order
 
 __all__ = ["start"]
 
@@ -18,7 +19,7 @@ COUNT = 64
 
 def start(
     *, data: str = "digits", to: Path | None = None, budget: str = "6m", seed: int = 0,
-    json: bool = False,
+    fresh: bool = False, json: bool = False,
 ) -> int:  # fmt: skip
     """Train on real digits, draw samples and an animation of the denoising, write a model card.
 
@@ -34,15 +35,18 @@ def start(
         How long to train, as in 6m.
     seed
         Of everything random.
+    fresh
+        Set an earlier run in the folder aside and begin anew.
     json
         Print lines of JSON on stdout instead of progress.
     """
     from unmist.run.card import write_card
     from unmist.run.model import load
+    from unmist.workflows.order import Order
 
     folder, told = to or Path(f"unmist-{Path(data).stem}"), _quiet if json else note
     told(f"1 of 3: training on {data} for {clock(seconds(budget))}, in {folder}")
-    _train(data, folder, budget, seed, json=json)
+    _train(data, folder, Order(budget=seconds(budget), fresh=fresh), seed, json=json)
     told(f"2 of 3: drawing {COUNT} samples")
     places = {"model": folder, **_drawings(load(folder), folder, seed)}
     told("3 of 3: writing the model card")
@@ -58,13 +62,13 @@ def _quiet(line: str) -> None:
     """Where programs listen, the steps are not told."""
 
 
-def _train(data: str, folder: Path, budget: str, seed: int, *, json: bool) -> None:
+def _train(data: str, folder: Path, order: "Order", seed: int, *, json: bool) -> None:
     from unmist.data.opening import located
-    from unmist.workflows.train import Order, training
+    from unmist.workflows.train import training
 
     recipe = recipe_of(data, None, None, {"training.seed": seed})
     located(data)  # before a folder is made for the run
-    follow(training(recipe, folder, Order(budget=seconds(budget))), json=json)
+    follow(training(recipe, folder, order), json=json)
 
 
 def _drawings(model: "Model", folder: Path, seed: int) -> dict[str, Path]:

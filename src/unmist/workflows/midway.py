@@ -31,6 +31,7 @@ from unmist.workflows.statistics import statistics_home
 __all__ = ["Midway", "Referee", "draw", "held_out", "look", "measure", "referee", "watched"]
 
 HELD = 512  # held-out rows for the loss
+LEAST = 16  # below that there is none
 MOST = 10_000  # training pictures among which copies are sought during training
 
 
@@ -193,7 +194,7 @@ def _value(course: Course, found: Midway) -> float:
 def held_out(net: nn.Module, recipe: Recipe, data: DataSet) -> tuple[Tensor, Tensor] | None:
     """The loss and log(sigma/alpha) of up to 512 held-out rows, always the same; None for few."""
     rows, codec = data.held[:HELD], recipe.codec
-    if len(rows) < 16:
+    if len(rows) < LEAST:
         return None
     assert codec is not None
     device = next(net.parameters()).device

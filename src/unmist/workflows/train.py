@@ -13,6 +13,7 @@ from unmist.base.machine import Machine, choose
 from unmist.data.dataset import DataSet
 from unmist.nn.memory import keep_freed_memory
 from unmist.run import checkpoint
+from unmist.run.card import leave_card
 from unmist.run.course import (
     Course,
     begin,
@@ -24,12 +25,12 @@ from unmist.run.course import (
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.recipe import Recipe, checked
-from unmist.run.settled import measured, same_recipe
+from unmist.run.settled import MEASURABLE, measured, same_recipe
 from unmist.run.stop import Stop, Stopped, stoppable
 from unmist.training.alarms import Alarm
 from unmist.training.held import HeldLoss
 from unmist.training.loop import Stats
-from unmist.workflows.midway import Midway, Referee, look, measure, referee, watched
+from unmist.workflows.midway import LEAST, Midway, Referee, look, measure, referee, watched
 from unmist.workflows.order import Order, opened
 
 __all__ = ["Estimate", "Order", "Report", "opened", "planned", "train", "training"]
@@ -121,9 +122,23 @@ def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iter
     data, parent = opened(recipe, order), load(order.start) if order.start else None
     with hold(to), stoppable() as stop:
         course = _course(recipe, to, order, data, parent)
-        for notice in course.notices:
+        for notice in (*course.notices, *_standing(course)):
             yield _report(course, None, 0.0, notice=notice)
         yield from _steps(course, stop)
+        if notice := leave_card(to):
+            yield _report(course, None, 0.0, notice=notice)
+        yield replace(_report(course, None, 0.0), finished=True)
+
+
+def _standing(course: Course) -> Iterator[str]:
+    """That there is nothing left to do, or what cannot be measured for want of held-out rows."""
+    if course.learner.done:
+        yield f"already finished ({course.learner.seen} samples seen); --fresh starts anew"
+        return
+    if (held := len(course.data.held)) < LEAST:
+        yield f"{held} held-out pictures are too few for a held-out loss ({LEAST} are needed)"
+    if held < MEASURABLE:
+        yield f"{held} held-out pictures are too few to measure samples ({MEASURABLE} are needed)"
 
 
 def train(recipe: Recipe, to: Path | str, order: Order | None = None) -> Model:
@@ -191,7 +206,6 @@ def _steps(course: Course, stop: Stop) -> Iterator[Report]:
             course.save()
         if stop.number:
             raise Stopped(stop.number, course.folder)
-    yield replace(_report(course, None, 0.0), finished=True)
 
 
 @dataclass
