@@ -5,6 +5,7 @@ from pictures import photo
 
 from unmist.base.faults import BadInput
 from unmist.data.opening import open_data
+from unmist.data.scan import scan
 
 
 @pytest.fixture
@@ -104,3 +105,18 @@ def test_half_a_surrogate_does_not_reach_the_model(folder):
     """Fails if text that cannot be written out again gets through."""
     (folder / "metadata.jsonl").write_text('{"file_name": "0.png", "text": "a\\ud800b"}')
     open_data(folder).captions[0].encode("utf-8")
+
+
+def test_what_gave_words_was_not_passed_over(folder):
+    """Fails if a file that was read is told as passed over, one that was not is not, or twice."""
+    photo(0).save(folder / "0.jpg")
+    for name in ("0.txt", "1.txt", "stray.txt", "notes.md"):
+        (folder / name).write_text("a bird")
+    (folder / "metadata.csv").write_text("file_name,label\n2.png,owl\n")
+    report = scan(folder).report
+    assert (report.captions, report.count, report.word_files) == (3, 4, 3)
+    assert report.others == {"not a picture by its name": 2}
+    assert "captions: 3 of 4 (files of captions or labels: 3)" in report.as_text()
+    (folder / "stray.txt").unlink()
+    (folder / "notes.md").unlink()
+    assert scan(folder).report.others == {}

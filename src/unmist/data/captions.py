@@ -18,10 +18,11 @@ _NAMES = ("metadata.jsonl", "metadata.csv")
 
 @dataclass(frozen=True)
 class Words:
-    """Captions and labels by the picture's name, as given; and what was odd, for the report."""
+    """Captions and labels by the picture's name, from `files`; what was odd, for the report."""
 
     captions: dict[str, str]
     labels: dict[str, str]
+    files: frozenset[Path]
     notes: tuple[str, ...]
 
 
@@ -32,10 +33,12 @@ def words_of(tree: Tree) -> Words:
     there, `text` (or caption, prompt) is the caption, `label` the class. A row for a picture that
     is not there is refused. A .txt beside a picture is its caption where no row gives one.
     """
-    captions = dict(_beside(tree))
+    beside, tables = _beside(tree), _tables(tree)
+    texts = {path: _clean(_read(path)) for path in beside.values()}
+    captions = {name: texts[path] for name, path in beside.items() if texts[path]}
     labels: dict[str, str] = {}
     known = {file.name for file in tree.files} | {bad.name for bad in tree.bad}
-    for table in _tables(tree):
+    for table in tables:
         prefix = table.parent.relative_to(tree.root).as_posix()
         prefix = "" if prefix == "." else prefix + "/"
         for number, row in _rows(table):
@@ -48,7 +51,7 @@ def words_of(tree: Tree) -> Words:
                 )
             _put(captions, name, next((row[key] for key in _TEXT if key in row), None))
             _put(labels, name, row.get("label"))
-    return Words(captions, labels, _notes(tree, captions, labels))
+    return Words(captions, labels, frozenset((*texts, *tables)), _notes(tree, captions, labels))
 
 
 def _put(into: dict[str, str], name: str, value: object) -> None:
@@ -63,13 +66,10 @@ def _clean(text: str) -> str:
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
-def _beside(tree: Tree) -> Iterator[tuple[str, str]]:
-    for file in tree.files:
-        path = file.path.with_suffix(".txt")
-        if path.is_file():
-            text = _clean(_read(path))
-            if text:
-                yield file.name, text
+def _beside(tree: Tree) -> dict[str, Path]:
+    """The .txt of each picture that has one."""
+    paths = {file.name: file.path.with_suffix(".txt") for file in tree.files}
+    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def _tables(tree: Tree) -> list[Path]:

@@ -25,7 +25,7 @@ from unmist.data.index import (
 )
 from unmist.data.picture import quiet
 from unmist.data.reading import Reading
-from unmist.data.tree import Tree, shown, walked
+from unmist.data.tree import NO_PICTURE, Tree, shown, walked
 
 __all__ = ["folder_rows", "refuse_bad", "scan_folder"]
 
@@ -140,6 +140,7 @@ def _forget_stale(place: Path, tree: Tree, digest: str) -> None:
 def _described(index: Index, tree: Tree, words: Words, digest: str) -> Index:
     """The index with classes, labels, captions and notes."""
     good = index.good
+    others = {**index.others, NO_PICTURE: index.others.get(NO_PICTURE, 0) - len(words.files)}
     classes, owner = tree.classes()
     if words.labels:
         classes = tuple(sorted(set(words.labels.values()), key=_numbers_first))
@@ -152,7 +153,9 @@ def _described(index: Index, tree: Tree, words: Words, digest: str) -> Index:
         if words.captions
         else None,
         notes=words.notes,
+        others={kind: count for kind, count in others.items() if count > 0},
         words=digest,
+        word_files=len(words.files),
     )
 
 

@@ -54,7 +54,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Index:
-    """A scanned folder. Row i of the pixel file is the i-th row without a reason."""
+    """A scanned folder. Row i of the pixel file is the i-th row without a reason.
+
+    word_files: from so many files came captions or labels; others: what was passed over.
+    """
 
     format: int
     folder: str
@@ -68,6 +71,7 @@ class Index:
     notes: tuple[str, ...]
     words: str
     fingerprint: str = ""
+    word_files: int = 0
 
     @property
     def good(self) -> tuple[Row, ...]:

@@ -21,7 +21,8 @@ class Report:
     """A scanned source in numbers. Sizes are (height, width) of the originals.
 
     duplicates: groups of sources with the same pixels; twins: groups that are nearly the same, the
-    former included; bad: every unusable file and why; others: what was passed over, by kind.
+    former included; bad: every unusable file and why; word_files: how many files gave captions or
+    labels; others: what was passed over, by kind.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Report:
     modes: dict[str, int]
     classes: dict[str, int]
     captions: int
+    word_files: int
     duplicates: tuple[tuple[str, ...], ...]
     twins: tuple[tuple[str, ...], ...]
     bad: tuple[Bad, ...]
@@ -56,7 +58,8 @@ class Report:
         yield from _table("sizes (width x height)", self.sizes)
         yield from _table("modes", self.modes)
         yield from _table("classes", self.classes)
-        yield f"captions: {self.captions} of {self.count}"
+        read = f" (files of captions or labels: {self.word_files})" if self.word_files else ""
+        yield f"captions: {self.captions} of {self.count}{read}"
         yield from _list("exact duplicates", [" = ".join(group) for group in self.duplicates])
         yield from _list("near duplicates", [" ~ ".join(group) for group in self.twins])
         yield from _table("passed over", self.others)
@@ -94,6 +97,7 @@ def reported(data: DataSet, group: np.ndarray, index: Index | None = None) -> Re
         modes=dict(Counter(f"{row.format} {row.mode}" for row in rows).most_common()),
         classes=_class_counts(data),
         captions=sum(map(bool, data.captions or ())),
+        word_files=index.word_files if index else 0,
         duplicates=_groups(list(data.keys), data.sources),
         twins=_groups(group.tolist(), data.sources),
         bad=index.unusable if index else (),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from unmist.base.faults import BadInput
 
-__all__ = ["Bad", "Found", "Tree", "shown", "walked"]
+__all__ = ["NO_PICTURE", "Bad", "Found", "Tree", "shown", "walked"]
+
+NO_PICTURE = "not a picture by its name"
 
 # fmt: off
 _PICTURES = frozenset({
@@ -142,7 +144,7 @@ def _judged(name: str, path: Path) -> Found | Bad | str:
     if ending in _REFUSED:
         return Bad(name, f"{ending} is not read: save it as PNG or JPEG")
     if ending not in _PICTURES:
-        return "not a picture by its name"
+        return NO_PICTURE
     try:
         status = path.stat()
     except OSError as error:
