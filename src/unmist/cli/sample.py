@@ -33,7 +33,8 @@ class Draw:
     steps
         Steps of the plan (default: the recipe's).
     set
-        One setting, as in solver=heun, spacing=time, eta=1, exact=true, first=64; may be repeated.
+        One setting, as in solver=heun, spacing=time, eta=1, larger=true, churn=20, langevin=1,
+        exact=true, first=64; may be repeated.
     like
         A picture with settings: draw it again.
     other_model

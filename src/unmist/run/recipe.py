@@ -13,6 +13,7 @@ from unmist.core import table as _table  # noqa: F401
 from unmist.core import unipc as _unipc  # noqa: F401
 from unmist.core.default import default_solver, default_spacing
 from unmist.core.objective import Draw, LogNormal, Objective, Simple, Weighting, draws, weightings
+from unmist.core.plan import Plan, ancestral, churn, descend, langevin
 from unmist.core.prediction import Edm, Prediction, predictions
 from unmist.core.schedule import Schedule, schedules
 from unmist.core.schedules import Exploding
@@ -30,6 +31,7 @@ from unmist.training.loop import Schooling
 from unmist.training.optimizer import AdamW
 
 __all__ = [
+    "EDITS",
     "FAMILIES",
     "Data",
     "Measuring",
@@ -55,6 +57,14 @@ FAMILIES: dict[type, Kinds] = {
 }
 
 SCORES = ("frechet", "coverage", "held")
+EDITS = {  # numbers that edit a plan, and the most that makes sense of each
+    "eta": 1,
+    "churn": 1_000_000,
+    "churn_low": 1_000_000,
+    "churn_high": 1_000_000,
+    "churn_gain": 10,
+    "langevin": 1000,
+}
 SIZES = {"tiny": 16, "small": 32, "medium": 64, "large": 128}
 
 
@@ -82,11 +92,40 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the model is sampled where nothing else is said."""
+    """How the model is sampled where nothing else is said; looks are drawn without the edits.
+
+    eta: 0 deterministic (DDIM) … 1 ancestral (DDPM), whose other variance is `larger`; churn: EDM's
+    S_churn, from sigma/alpha churn_low to churn_high (0: no limit), its noise times churn_gain;
+    langevin: corrections after each step, an evaluation each.
+    """
 
     steps: int = 20
     solver: Solver = field(default_factory=default_solver)
     spacing: Spacing = field(default_factory=default_spacing)
+    eta: float = 0.0
+    larger: bool = False
+    churn: float = 0.0
+    churn_low: float = 0.0
+    churn_high: float = 0.0
+    churn_gain: float = 1.0
+    langevin: int = 0
+
+    def __post_init__(self) -> None:
+        for name, most in EDITS.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise BadInput(f"{name} is {value}", where="sampling", mend=f"0 … {most}")
+        if self.larger and self.eta != 1:
+            what = f"the larger variance belongs to eta = 1, and eta is {self.eta:g}"
+            raise BadInput(what, where="sampling", mend="set eta=1 too, or larger=false")
+
+    def plan(self, schedule: Schedule) -> Plan:
+        """The steps with what is asked for around them."""
+        plan = descend(self.spacing(schedule, self.steps))
+        plan = ancestral(plan, self.eta, larger=self.larger)
+        high = self.churn_high or math.inf
+        plan = churn(plan, self.churn, low=self.churn_low, high=high, gain=self.churn_gain)
+        return langevin(plan, times=self.langevin)
 
 
 @dataclass(frozen=True, kw_only=True)

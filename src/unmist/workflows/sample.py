@@ -1,7 +1,7 @@
 """Samples from a model: seeds to noise, the walk, decoding (slide 5)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from unmist.base.faults import BadInput
 from unmist.base.noise import Noise
 from unmist.core.denoiser import Chunked
-from unmist.core.plan import Plan, ancestral, descend
+from unmist.core.plan import Plan
 from unmist.core.solver import Solver
 from unmist.core.spacing import Spacing
 from unmist.core.walk import State, started, walk
@@ -19,15 +19,15 @@ from unmist.run.model import Model
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Sampling
 
-__all__ = ["Samples", "Shot", "sample", "sampling"]
+__all__ = ["Samples", "Shot", "sample", "sampling", "settled"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
     """What to draw: sample i of seed s is one picture, whatever else is drawn with it.
 
-    eta: 0 deterministic (DDIM) … 1 ancestral (DDPM); exact: bit-equal in any company, slower for
-    few; first: the number of the first sample.
+    steps to langevin: as in the recipe's Sampling, None for the model's own; exact: bit-equal in
+    any company, slower for few; first: the number of the first sample.
     """
 
     count: int = 16
@@ -36,7 +36,13 @@ class Shot:
     steps: int | None = None
     solver: Solver | None = None
     spacing: Spacing | None = None
-    eta: float = 0.0
+    eta: float | None = None
+    larger: bool | None = None
+    churn: float | None = None
+    churn_low: float | None = None
+    churn_high: float | None = None
+    churn_gain: float | None = None
+    langevin: int | None = None
     exact: bool = False
     batch: int = 64
 
@@ -51,16 +57,17 @@ class Samples:
     film: tuple[np.ndarray, ...] = ()
 
 
+def settled(model: Model, shot: Shot) -> Sampling:
+    """How a shot is sampled: what it does not say is the model's own. Raises BadInput."""
+    asked = {part.name: getattr(shot, part.name) for part in fields(Sampling)}
+    named = {name: value for name, value in asked.items() if value is not None}
+    return replace(model.recipe.sampling, **named)
+
+
 def plan_of(model: Model, shot: Shot) -> tuple[Plan, Sampling]:
     """The plan of a shot, and the sampling settings it comes from."""
-    base = model.recipe.sampling
-    chosen = Sampling(
-        steps=base.steps if shot.steps is None else shot.steps,
-        solver=shot.solver or base.solver,
-        spacing=shot.spacing or base.spacing,
-    )
-    plan = descend(chosen.spacing(model.schedule, chosen.steps))
-    return (ancestral(plan, shot.eta) if shot.eta else plan), chosen
+    chosen = settled(model, shot)
+    return chosen.plan(model.schedule), chosen
 
 
 def sampling(model: Model, shot: Shot) -> Iterator[tuple[int, State]]:
@@ -99,7 +106,6 @@ def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
         "hash": model.digest,
         "sample": shot.first,
         "seed": shot.seed,
-        "eta": shot.eta,
         "exact": shot.exact,
         "nfe": calls,
         "shape": list(model.shape),

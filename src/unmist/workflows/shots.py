@@ -8,25 +8,20 @@ from unmist.base.faults import BadInput
 from unmist.run.model import Model
 from unmist.run.picture import read_settings
 from unmist.run.plain import from_plain, set_path, to_plain
-from unmist.run.recipe import FAMILIES
-from unmist.workflows.sample import Shot
+from unmist.run.recipe import EDITS, FAMILIES, Sampling
+from unmist.workflows.sample import Shot, settled
 
 __all__ = ["MOST", "altered_shot", "shot_like", "whole_shot"]
 
 MOST = 1_000_000  # samples, or steps, in one go: beyond it is a slip of the finger
 _KNOWN = ("model", "hash", "sample", "seed", "eta", "exact", "nfe", "shape", "sampling")
+_UNEDITED = {name: getattr(Sampling(), name) for name in ("larger", *EDITS)}  # of older pictures
 _MINE = (*_KNOWN, "version", "count", "kind")
 
 
 def whole_shot(model: Model, shot: Shot) -> Shot:
-    """The shot with the model's own steps, solver and spacing where it names none."""
-    base = model.recipe.sampling
-    return replace(
-        shot,
-        steps=base.steps if shot.steps is None else shot.steps,
-        solver=shot.solver or base.solver,
-        spacing=shot.spacing or base.spacing,
-    )
+    """The shot with the model's own steps, solver, spacing and edits where it names none."""
+    return replace(shot, **vars(settled(model, shot)))
 
 
 def altered_shot(model: Model, shot: Shot, settings: Mapping[str, object]) -> Shot:
@@ -34,7 +29,9 @@ def altered_shot(model: Model, shot: Shot, settings: Mapping[str, object]) -> Sh
     table = to_plain(whole_shot(model, shot), FAMILIES)
     for path, value in settings.items():
         table = set_path(table, path, value)
-    return checked_shot(from_plain(table, Shot, FAMILIES, "sample"))
+    shot = checked_shot(from_plain(table, Shot, FAMILIES, "sample"))
+    settled(model, shot)  # refused here where its settings do not go together
+    return shot
 
 
 def checked_shot(shot: Shot) -> Shot:
@@ -45,7 +42,7 @@ def checked_shot(shot: Shot) -> Shot:
         ("seed", 0, 2**63 - 1),
         ("steps", 1, MOST),
         ("batch", 1, MOST),
-        ("eta", 0, 1),
+        *((name, 0, most) for name, most in EDITS.items()),
     ):
         value = getattr(shot, name)
         if value is not None and not least <= value <= most:
@@ -78,6 +75,7 @@ def _shot_of(told: Mapping[str, object], picture: Path) -> Shot:
         raise BadInput(f"its settings have an unknown '{key[:40]}'", where=picture)
     sampling = told["sampling"]
     table = {
+        **_UNEDITED,
         "first": told["sample"],
         "count": told.get("count", 1),
         "seed": told["seed"],
