@@ -7,7 +7,7 @@ Only their ratio matters to a denoiser.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -99,16 +99,24 @@ def as_float64(value: Tensor | float) -> Tensor:
     return torch.as_tensor(value, dtype=torch.float64)
 
 
+def _flow() -> Schedule:
+    return schedules["flow"]()
+
+
+@schedules("shifted")
 @dataclass(frozen=True)
 class Shifted:
-    """Another schedule with sigma/alpha multiplied by `factor`, under the same process."""
+    """Another schedule with sigma/alpha multiplied by `factor`, under the same process.
 
-    base: Schedule
-    factor: float
+    By default the flow schedule shifted by 3, as for large pictures (2403.03206, sec. 5.3.2).
+    """
+
+    base: Schedule = field(default_factory=_flow)
+    factor: float = 3.0
 
     def __post_init__(self) -> None:
         if not 0 < self.factor < math.inf:
-            raise BadInput(f"shift {self.factor}", mend="a factor above 0")
+            raise BadInput(f"shift {self.factor}", where="schedule", mend="a factor above 0")
 
     @property
     def process(self) -> Process:
