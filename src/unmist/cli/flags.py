@@ -45,7 +45,7 @@ def settings_of(pairs: Sequence[str]) -> dict[str, object]:
 def recipe_of(
     source: str | None, file: Path | None, size: str | None, settings: dict[str, object]
 ) -> "Recipe":
-    """The default recipe or that of a file, then the size, then the single settings."""
+    """The default recipe or that of a file, the network's kind, its size, the single settings."""
     from unmist.run.recipe import Recipe, altered, read_recipe, sized
 
     if source is None and file is None:
@@ -53,6 +53,7 @@ def recipe_of(
         raise BadInput("no data is named", mend=mend)
     recipe = read_recipe(file) if file is not None else Recipe()
     if size is not None:
-        recipe = sized(recipe, size)
+        kinds = {name: settings[name] for name in ("network", "network.kind") if name in settings}
+        recipe = sized(altered(recipe, kinds), size)
     chosen = {} if source is None else {"data.source": source}
     return altered(recipe, {**chosen, **settings})

@@ -1,6 +1,7 @@
 """A recipe: the settings of a run, a tree of the parts' own dataclasses, and its file."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from unmist.core.schedules import Exploding
 from unmist.core.solver import Solver, solvers
 from unmist.core.spacing import Spacing, spacings
 from unmist.core.variance import Fixed, Variance, variances
-from unmist.networks import dit as _dit  # noqa: F401
+from unmist.networks.dit import DiT
 from unmist.networks.family import Network, networks
 from unmist.networks.unet import UNet
 from unmist.run.plain import from_plain, migrated, set_path, to_plain
@@ -65,7 +66,8 @@ EDITS = {  # numbers that edit a plan, and the most that makes sense of each
     "churn_gain": 10,
     "langevin": 1000,
 }
-SIZES = {"tiny": 16, "small": 32, "medium": 64, "large": 128}
+SIZES = {"tiny": 16, "small": 32, "medium": 64, "large": 128}  # the width of a U-Net
+DEPTHS = {"tiny": (64, 4), "small": (128, 4), "medium": (192, 6), "large": (384, 6)}  # of a DiT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +191,19 @@ class Recipe:
 
 
 def sized(recipe: Recipe, size: str) -> Recipe:
-    """The one dial: the width of the default U-Net."""
+    """The one dial: the width of a U-Net, the width and depth of a DiT of about its parameters."""
     if size not in SIZES:
         raise BadInput(f"no size '{size}'", where="--size", mend=did_you_mean(size, list(SIZES)))
-    if not isinstance(recipe.network, UNet):
-        raise BadInput("--size sets the width of a U-Net", mend="set the network's own values")
-    return replace(recipe, network=replace(recipe.network, width=SIZES[size]))
+    match recipe.network:
+        case UNet():
+            network: Network = replace(recipe.network, width=SIZES[size])
+        case DiT():
+            width, depth = DEPTHS[size]
+            network = replace(recipe.network, width=width, depth=depth)
+        case _:
+            what = "is for a U-Net or a DiT"
+            raise BadInput(what, where="--size", mend="set the network's own values")
+    return replace(recipe, network=network)
 
 
 def altered(recipe: Recipe, settings: dict[str, object]) -> Recipe:
@@ -202,6 +211,9 @@ def altered(recipe: Recipe, settings: dict[str, object]) -> Recipe:
     table = to_plain(recipe, FAMILIES)
     for path, value in settings.items():
         table = set_path(table, path, value)
+        if isinstance(value, str):  # it may have named a part: what is inside can be set then
+            with suppress(BadInput):
+                table = to_plain(from_plain(table, Recipe, FAMILIES), FAMILIES)
     return checked(from_plain(table, Recipe, FAMILIES))
 
 
