@@ -16,7 +16,7 @@ from unmist.run.card import write_card
 from unmist.run.model import denoiser_of, joined
 from unmist.run.recipe import Recipe, altered
 from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import Order, train, training
+from unmist.workflows.train import Order, planned, train, training
 
 NET = UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=())
 
@@ -41,6 +41,7 @@ TOPS = {
     "sigmoid": {"schedule": "sigmoid"},
     "flow": {"schedule": "flow"},
     "zero-terminal table": {"schedule": "table", "schedule__zero_terminal": True},
+    "shifted": {"schedule": "shifted"},
 }
 
 
@@ -114,3 +115,24 @@ def test_bad_files_are_skipped_when_asked_told_and_kept(tmp_path, monkeypatch):
     assert about["rows"] == 40
     with pytest.raises(BadInput, match=r"data: .* for on_bad; did you mean 'skip'"):
         tiny(folder, data__on_bad="skipp")
+
+
+def test_a_parent_of_another_size_is_refused_before_the_data(source, tmp_path):
+    """Fails if it is found in the middle of it, by a tensor's name; or what fits is refused."""
+    train(tiny(source), tmp_path / "parent", Order(threads=1))
+    order = Order(threads=1, start=tmp_path / "parent")
+    wide = tiny("no such data", network__width=16, network__levels=[1, 3])
+    for ask in (planned, lambda asked, order: train(asked, tmp_path / "run", order)):
+        with pytest.raises(BadInput, match="width") as caught:
+            ask(wide, order)
+        line = str(caught.value)
+        assert "network.width is 8 there, asked 16" in line
+        assert "network.levels is [1, 2] there, asked [1, 3]" in line
+        assert "--set network.width=8 --set network.levels=[1,2], or leave --from out" in line
+    for asked in ({"network": "dit"}, {"variance": "between"}):
+        with pytest.raises(BadInput, match=f"{next(iter(asked))}.kind is"):
+            planned(tiny(source, **asked), order)
+    with pytest.raises(BadInput, match=r"data\.channels is 1 there, asked 3"):
+        planned(tiny(source, data__channels=3), order)
+    assert not (tmp_path / "run").exists()
+    train(tiny(source, network__dropout=0.1, schedule="flow"), tmp_path / "run", order)

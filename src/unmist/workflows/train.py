@@ -24,6 +24,7 @@ from unmist.run.course import (
 )
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
+from unmist.run.parent import parent_of
 from unmist.run.recipe import Recipe, checked
 from unmist.run.settled import MEASURABLE, measured, same_recipe
 from unmist.run.stop import Stop, Stopped, stoppable
@@ -75,6 +76,7 @@ class Estimate:
 
 def planned(recipe: Recipe, order: Order) -> Estimate:
     """What `--plan` shows: nothing is written."""
+    parent_of(order.start, recipe)
     data = opened(recipe, order)
     recipe = measured(recipe, data)
     speed, parameters = _speed(recipe, data, order)
@@ -119,7 +121,7 @@ def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iter
     order, to = order or Order(), Path(to)
     recipe = checked(recipe)
     # before the folder is made: what is refused leaves nothing behind
-    data, parent = opened(recipe, order), load(order.start) if order.start else None
+    parent, data = parent_of(order.start, recipe), opened(recipe, order)
     with hold(to), stoppable() as stop:
         course = _course(recipe, to, order, data, parent)
         for notice in (*course.notices, *_standing(course)):

@@ -1,0 +1,59 @@
+"""The model that a run begins from, checked against the recipe before any data are read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from unmist.base.faults import BadInput
+from unmist.run.model import Model, joined, load
+from unmist.run.plain import to_plain
+from unmist.run.recipe import FAMILIES, Recipe
+
+__all__ = ["parent_of"]
+
+
+def parent_of(folder: Path | None, recipe: Recipe) -> Model | None:
+    """The model in a folder, if its weights fit the network the recipe asks for; None for None.
+
+    Raises BadInput with the settings that differ, the parent's and the asked.
+    """
+    if folder is None:
+        return None
+    parent = load(folder)
+    told = _differences(parent, recipe)
+    if told and _shapes(joined(_asked(parent, recipe))) != _shapes(parent.net):
+        shown = ", ".join(f"{name} is {there} there, asked {asked}" for name, there, asked in told)
+        flags = " ".join(f"--set {name}={_flag(there)}" for name, there, _ in told)
+        raise BadInput(
+            f"its weights do not fit: {shown}", where=folder, mend=f"{flags}, or leave --from out"
+        )
+    return parent
+
+
+def _asked(parent: Model, recipe: Recipe) -> Recipe:
+    """The recipe with the shape it would have, as far as that is known before the data."""
+    channels = recipe.data.channels or parent.shape[0]
+    return replace(recipe, shape=(channels, *parent.shape[1:]))
+
+
+def _differences(parent: Model, recipe: Recipe) -> list[tuple[str, object, object]]:
+    """What decides about the weights and differs: (name, the parent's, the asked)."""
+    ours, theirs = (to_plain(r, FAMILIES) for r in (recipe, parent.recipe))
+    pairs = [("data.channels", parent.shape[0], recipe.data.channels or parent.shape[0])]
+    for part in ("network", "variance"):
+        there, asked = theirs[part], ours[part]
+        assert isinstance(there, dict)
+        assert isinstance(asked, dict)
+        keys = there.keys() if there["kind"] == asked["kind"] else ("kind",)
+        pairs += [(f"{part}.{key}", there[key], asked[key]) for key in keys]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _shapes(net: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+
+
+def _flag(value: object) -> str:
+    """As `--set` reads it."""
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
