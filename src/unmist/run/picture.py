@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -20,9 +19,6 @@ from PIL.PngImagePlugin import PngInfo
 from unmist.base import files
 from unmist.base.faults import BadInput
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 __all__ = [
     "FOREIGN",
     "as_image",
@@ -30,7 +26,6 @@ __all__ = [
     "flat",
     "grid",
     "parameters_line",
-    "plotted",
     "read_settings",
     "save_film",
     "save_picture",
@@ -95,15 +90,6 @@ def as_pixels(image: Image.Image) -> np.ndarray:
     """A picture of Pillow's as uint8 (1 or 3, h, w): grey where it is L, colour otherwise."""
     pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def plotted(figure: "Figure") -> np.ndarray:
-    """A figure of matplotlib's as uint8 (3, h, w)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].transpose(2, 0, 1)
 
 
 def parameters_line(settings: dict[str, object]) -> str:

@@ -12,8 +12,9 @@ from PIL import Image
 from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.run.card import summary
-from unmist.run.picture import as_pixels, grid, plotted, save_picture
+from unmist.run.picture import as_pixels, grid, save_picture
 from unmist.run.story import Held, Story, read_story
+from unmist.workflows.plots import plotted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

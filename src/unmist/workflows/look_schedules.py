@@ -14,8 +14,8 @@ from unmist.core.level import Level
 from unmist.core.schedule import Schedule, preserving
 from unmist.core.spacing import Spacing
 from unmist.core.table import Table
-from unmist.run.picture import plotted
 from unmist.run.recipe import schedules, spacings
+from unmist.workflows.plots import plotted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
