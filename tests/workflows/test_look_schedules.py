@@ -37,7 +37,11 @@ def test_beta_of_a_table_is_its_own():
 def test_beta_is_left_out_where_it_is_not_defined():
     """Fails if a rectified or exploding schedule is given the beta of another process."""
     curves = {name: curve_of(name, s, Karras(), 4) for name, s in named_schedules(()).items()}
-    assert {name for name, curve in curves.items() if curve.beta is None} == {"flow", "exploding"}
+    assert {name for name, curve in curves.items() if curve.beta is None} == {
+        "flow",
+        "exploding",
+        "shifted",
+    }
 
 
 def test_stops_lie_on_the_curve_in_falling_time():

@@ -72,7 +72,7 @@ def nsfw_features(content: bytes, where: object = NSFW_FILE) -> NsfwFeatures:
     session = onnxruntime.InferenceSession(
         with_output(content, LAYER), options, providers=["CPUExecutionProvider"]
     )
-    return NsfwFeatures(lambda x: session.run([LAYER], {INPUT: x})[0])
+    return NsfwFeatures(lambda x: np.asarray(session.run([LAYER], {INPUT: x})[0]))
 
 
 def with_output(content: bytes, layer: str) -> bytes:
