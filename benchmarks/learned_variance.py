@@ -1,7 +1,8 @@
 """Learned against fixed variance on the digits: bits per dimension, and ancestral sampling.
 
     python benchmarks/learned_variance.py [--samples 1000] [--pictures 256] [--train 48000]
-                                          [--width 32] [--state FOLDER] [--quick] [--json]
+                                          [--width 32] [--steps 10,25,100] [--bounds 25,100,400]
+                                          [--state FOLDER] [--quick] [--json]
 
 Two models of one size, seed and length: one with fixed variance, one with `variance = between`
 (the hybrid loss). Measured on each:
@@ -51,7 +52,6 @@ from unmist.run.weights import load_weights, write_weights
 from unmist.workflows.likelihood import bits_per_dimension
 from unmist.workflows.train import Order, training
 
-STEPS = (10, 25, 100)
 BATCH = 125
 
 
@@ -184,9 +184,8 @@ def bits(chosen, models, judge, kind, steps):
 def tables(chosen, models, judge):
     """Both tables, cell by cell: (what, steps) -> result."""
     rows = {}
-    grades = (25,) if chosen.quick else (25, 100, 400)
     for kind in ("smaller", "larger", "learned"):
-        for steps in grades:
+        for steps in chosen.bounds:
             rows[f"bits {kind}", steps] = once(
                 chosen,
                 f"bits {kind} {steps}",
@@ -197,7 +196,7 @@ def tables(chosen, models, judge):
         rows[f"bits {kind}", steps] = once(
             chosen, f"bits {kind}", lambda k=kind, n=steps: bits(chosen, models, judge, k, n)
         )
-    for steps in STEPS[:1] if chosen.quick else STEPS:
+    for steps in chosen.steps:
         for cell in CELLS:
             rows[cell, steps] = once(
                 chosen,
@@ -255,13 +254,18 @@ def options():
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--train", type=int, default=48_000)
     parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--steps", default="10,25,100", help="of ancestral sampling")
+    parser.add_argument("--bounds", default="25,100,400", help="steps of the bound")
     parser.add_argument("--state", type=Path, default=Path("learned_variance_state"))
     parser.add_argument("--quick", action="store_true", help="only shows that it runs")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.samples, chosen.pictures, chosen.train, chosen.width = 100, 16, 320, 8
+        chosen.steps, chosen.bounds = "10", "25"
         chosen.state = Path(tempfile.mkdtemp(prefix="learned_variance_"))
+    for name in ("steps", "bounds"):
+        setattr(chosen, name, tuple(map(int, getattr(chosen, name).split(","))))
     return chosen
 
 

@@ -16,7 +16,7 @@ from unmist.run.card import write_card
 from unmist.run.model import denoiser_of, joined
 from unmist.run.recipe import Recipe, altered
 from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import Order, planned, train, training
+from unmist.workflows.train import Order, _aside, _length, planned, train, training
 
 NET = UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=())
 
@@ -136,3 +136,14 @@ def test_a_parent_of_another_size_is_refused_before_the_data(source, tmp_path):
         planned(tiny(source, data__channels=3), order)
     assert not (tmp_path / "run").exists()
     train(tiny(source, network__dropout=0.1, schedule="flow"), tmp_path / "run", order)
+
+
+@pytest.mark.parametrize("budget", [60.0, 240.0, 3600.0])
+def test_a_budget_holds_looks_losses_and_checkpoints_too(budget):
+    """Fails if what is done beside training comes on top of the time that was given."""
+    recipe, speed, parameters = Recipe(), 110.0, 4_400_000
+    samples = _length(recipe, speed, parameters, budget)
+    whole = samples / speed + _aside(recipe, speed, parameters, samples)
+    assert samples / speed >= 0.45 * budget
+    assert whole <= budget or budget < 90  # a minute: half of it is for training all the same
+    assert _length(recipe, speed, parameters, None) == recipe.training.samples

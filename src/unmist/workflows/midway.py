@@ -28,7 +28,18 @@ from unmist.training.loop import Batches
 from unmist.workflows.judges import judged
 from unmist.workflows.statistics import statistics_home
 
-__all__ = ["Midway", "Referee", "draw", "held_out", "look", "measure", "referee", "watched"]
+__all__ = [
+    "HELD",
+    "LEAST",
+    "Midway",
+    "Referee",
+    "draw",
+    "held_out",
+    "look",
+    "measure",
+    "referee",
+    "watched",
+]
 
 HELD = 512  # held-out rows for the loss
 LEAST = 16  # below that there is none

@@ -31,12 +31,14 @@ from unmist.run.stop import Stop, Stopped, stoppable
 from unmist.training.alarms import Alarm
 from unmist.training.held import HeldLoss
 from unmist.training.loop import Stats
-from unmist.workflows.midway import LEAST, Midway, Referee, look, measure, referee, watched
+from unmist.workflows.midway import HELD, LEAST, Midway, Referee, look, measure, referee, watched
 from unmist.workflows.order import Order, opened
 
 __all__ = ["Estimate", "Order", "Report", "opened", "planned", "train", "training"]
 
-RESERVED = 0.08  # of a time budget: looks, held-out losses, checkpoints
+SPARE = 0.05  # of a time budget: what is written beside checkpoints, a machine that slows down
+FORWARD = 3.0  # forward passes in the time of an update, about
+DISK = 2e8  # bytes a second to a disk that is waited for
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,20 @@ def planned(recipe: Recipe, order: Order) -> Estimate:
     """What `--plan` shows: nothing is written."""
     parent_of(order.start, recipe)
     data = opened(recipe, order)
-    recipe = measured(recipe, data)
+    asked, recipe = recipe, measured(recipe, data)
     speed, parameters = _speed(recipe, data, order)
-    samples = _length(recipe, speed, order.budget)
+    samples = _length(asked, speed, parameters, order.budget)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     disk = _disk(recipe, parameters)
     recipe = replace(recipe, training=replace(recipe.training, samples=samples))
     return Estimate(
-        samples, samples / speed / (1 - RESERVED), speed, peak, disk, parameters, recipe
+        samples,
+        samples / speed / (1 - SPARE) + _aside(asked, speed, parameters, samples),
+        speed,
+        peak,
+        disk,
+        parameters,
+        recipe,
     )
 
 
@@ -109,11 +117,32 @@ def _speed(recipe: Recipe, data: DataSet, order: Order) -> tuple[float, int]:
     return speed, sum(p.numel() for p in learner.net.parameters())
 
 
-def _length(recipe: Recipe, speed: float, budget: float | None) -> int:
+def _length(recipe: Recipe, speed: float, parameters: int, budget: float | None) -> int:
+    """Samples that fit into so many seconds beside all that is not training; half of them always.
+
+    `recipe` as it was asked for, its saving points not yet filled in.
+    """
     batch = recipe.training.batch
     if budget is None:
         return recipe.training.samples
-    return max(1, int(budget * (1 - RESERVED) * speed / batch)) * batch
+    aside = _aside(recipe, speed, parameters, int(budget * speed))
+    left = max(budget * (1 - SPARE) - aside, budget / 2)
+    return max(1, int(left * speed / batch)) * batch
+
+
+def _aside(recipe: Recipe, speed: float, parameters: int, samples: int) -> float:
+    """Seconds of looks (25 samples of 12 calls), held-out losses and checkpoints of a run."""
+    saving, forward = recipe.saving, FORWARD * speed
+    followed = 4 + sum(width != recipe.average.width for width in recipe.snapshots.widths)
+
+    def times(every: int, share: int) -> float:
+        return samples / every if every else share
+
+    return (
+        times(saving.look, 10) * 25 * 12 / forward
+        + times(saving.held, 10) * HELD / forward
+        + times(saving.checkpoint, 20) * 4 * parameters * (followed + 1) / DISK
+    )
 
 
 def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iterator[Report]:
@@ -174,8 +203,9 @@ def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model
     cleared(to, fresh=order.fresh)
     machine = machine_of(order)
     if order.budget is not None:
-        speed = _speed(measured(recipe, data), data, order)[0]
-        plan = replace(recipe.training, samples=_length(recipe, speed, order.budget))
+        speed, parameters = _speed(measured(recipe, data), data, order)
+        samples = _length(recipe, speed, parameters, order.budget)
+        plan = replace(recipe.training, samples=samples)
         recipe = replace(recipe, training=plan)
     return begin(to, measured(recipe, data), data, machine, parent)
 
