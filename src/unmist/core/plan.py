@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.core.level import DATA, Level
 from unmist.core.schedule import Process, Schedule, Shifted, as_float64
+from unmist.core.variance import reverse
 
 __all__ = [
     "Part",
@@ -96,18 +96,13 @@ def ancestral(plan: Plan, eta: float = 1.0, *, larger: bool = False) -> Plan:
         there = move.to
         share = there.ratio / here.ratio  # 0 from NOISE: the plan then passes through DATA
         middle = there.ratio * ((1 - eta) * (1 + eta) + (eta * share) ** 2).sqrt()
-        gain = float(_preserved_sigma(here) / _preserved_sigma(there)) if larger else 1.0
+        gain = float(reverse(here, there).most) if larger else 1.0
         moves += [Step(at_ratio(there, middle)), Renoise(there, gain)]
     return Plan(plan.start, tuple(moves))
 
 
 def _rises(here: Level, there: Level) -> bool:
     return bool((there.ratio >= here.ratio).any())
-
-
-def _preserved_sigma(level: Level) -> Tensor:
-    """sigma once alpha^2 + sigma^2 = 1."""
-    return level.sigma / torch.hypot(level.alpha, level.sigma)
 
 
 def churn(

@@ -78,6 +78,11 @@ class Variance(Protocol):
 variances: Kinds[Variance] = Kinds("variance")
 
 
+def _nothing(off: Tensor) -> Tensor:
+    """No loss of a row, (b,)."""
+    return torch.zeros(len(off), dtype=off.dtype, device=off.device)
+
+
 @variances("fixed")
 @dataclass(frozen=True)
 class Fixed:
@@ -91,7 +96,7 @@ class Fixed:
 
     def loss(self, said: Tensor, off: Tensor, here: Level, schedule: Schedule) -> Tensor:
         """Zeros."""
-        return torch.zeros(len(off), dtype=off.dtype, device=off.device)
+        return _nothing(off)
 
 
 @variances("larger")
@@ -107,7 +112,7 @@ class Larger:
 
     def loss(self, said: Tensor, off: Tensor, here: Level, schedule: Schedule) -> Tensor:
         """Zeros."""
-        return torch.zeros(len(off), dtype=off.dtype, device=off.device)
+        return _nothing(off)
 
 
 @variances("between")
