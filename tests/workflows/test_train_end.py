@@ -9,7 +9,7 @@ from bars import bars
 
 from unmist.base import files
 from unmist.networks.unet import UNet
-from unmist.run import card
+from unmist.run import averages, card
 from unmist.run.model import WEIGHTS
 from unmist.run.recipe import Data, Recipe
 from unmist.training.loop import Schooling
@@ -86,3 +86,17 @@ def test_a_card_that_fails_loses_nothing(tmp_path, monkeypatch):
     assert told(recipe(tmp_path, 60), run)[-1] == line
     assert (run / WEIGHTS).is_file()
     assert not (run / "card.md").exists()
+
+
+def test_what_a_kill_left_half_written_is_cleared_when_the_run_goes_on(tmp_path):
+    """Fails if a torn file of weights or of a look stays for good, or if a whole one goes."""
+    asked, to = recipe(tmp_path, 150), tmp_path / "run"
+    told(asked, to)
+    torn = [to / place / ".tmp-0123456789ab.safetensors" for place in ("weights", "looks")]
+    torn.append(to / averages.AVERAGES / ".tmp-0123456789ab.safetensors")
+    for path in torn:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    told(asked, to)
+    assert not any(path.exists() for path in torn)
+    assert (to / WEIGHTS).is_file()

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "read_bytes",
     "read_lines",
     "remove",
+    "swept",
     "sync",
     "told",
     "whole",
@@ -107,6 +109,17 @@ def remove(path: Path) -> None:
             os.rmdir(path)
         else:
             os.unlink(path)
+
+
+def swept(folder: Path, *, older: float = 0.0) -> None:
+    """Remove what killed writers left in `folder`, if it is that many seconds old.
+
+    At 0, only where nobody else can be writing.
+    """
+    for left in sorted(folder.glob(f"{TEMPORARY}*")):
+        with suppress(OSError):  # its owner may be quicker
+            if time.time() - left.stat().st_mtime >= older:
+                remove(left)
 
 
 @contextmanager

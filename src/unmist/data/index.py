@@ -2,9 +2,8 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +32,7 @@ __all__ = [
 ]
 
 FORMAT = 1
+DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True)
@@ -160,20 +160,12 @@ def saved(place: Path) -> Iterator[Path]:
     """
     with files.told(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-    _swept(place.parent)
+    files.swept(place.parent, older=DAY)  # younger ones may be another's at work
     with files.whole_folder(place) as beside:
         yield beside
         for file in beside.iterdir():
             files.sync(file)
         files.remove(place)
-
-
-def _swept(home: Path) -> None:
-    """Remove what killed scans left a day ago or more; younger ones may be another's at work."""
-    for left in home.glob(f"{files.TEMPORARY}*"):
-        with suppress(OSError):  # its owner may be quicker
-            if time.time() - left.stat().st_mtime > 86_400:
-                files.remove(left)
 
 
 def written(index: Index, beside: Path) -> None:

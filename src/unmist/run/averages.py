@@ -18,6 +18,7 @@ from unmist.training.ema import label
 from unmist.training.posthoc import Mix, Profile, combined, mixed
 
 __all__ = [
+    "AVERAGES",
     "FURTHEST",
     "Stored",
     "averaged",

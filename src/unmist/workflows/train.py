@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unmist.base import files
 from unmist.base.machine import Machine, choose
 from unmist.data.dataset import DataSet
 from unmist.nn.memory import keep_freed_memory
-from unmist.run import checkpoint
+from unmist.run import averages, checkpoint
 from unmist.run.card import leave_card
 from unmist.run.course import (
     Course,
@@ -190,6 +191,8 @@ def machine_of(order: Order, threads: int = 0) -> Machine:
 def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model | None) -> Course:
     """The run of this folder, resumed or begun."""
     checkpoint.sweep(to / "state")
+    for place in ("weights", averages.AVERAGES, "looks"):
+        files.swept(to / place)
     if (to / "recipe.toml").exists() and not order.fresh:
         same_recipe(recipe, to, any_length=order.budget is not None)
         machine = machine_of(order, threads_of(to))
