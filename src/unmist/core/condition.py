@@ -52,6 +52,13 @@ class Cond:
         first = value.values if isinstance(value, Tokens) else value
         return torch.ones(len(first), dtype=torch.bool, device=first.device)
 
+    def without(self, *names: str) -> "Cond":
+        """The same values with `names` (all, if none is named) kept in no row."""
+        unknown = set(names) - set(self.values)
+        assert not unknown, f"no condition {unknown} here"
+        gone = {name: torch.zeros_like(self.kept(name)) for name in names or self.values}
+        return Cond(self.values, {**self.keep, **gone})
+
     def rows(self, index: Tensor) -> "Cond":
         """The same conditions for the rows of `index` (n,) int64."""
 
