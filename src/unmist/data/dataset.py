@@ -1,7 +1,7 @@
 """What every source becomes: rows of uint8 with their labels, captions, keys and split."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import numpy as np
@@ -19,6 +19,8 @@ class DataSet:
     `values` is uint8 (n, c, *s), possibly a read-only memory map; `labels` int64 (n,) into
     `classes`, -1 where a row has none, or None; `keys` name each row by its content; `train` and
     `held` are ascending row numbers. `notes` says what was done on the way, one sentence each.
+    `given` holds what else is known of each row, by name: a picture uint8 (n, c, *s) or a number
+    float64 (n,), NaN where it is not known.
     """
 
     name: str
@@ -33,6 +35,7 @@ class DataSet:
     fingerprint: str
     licence: str = ""
     notes: tuple[str, ...] = ()
+    given: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,6 +64,7 @@ class Rows:
     group: np.ndarray | None = None
     licence: str = ""
     notes: tuple[str, ...] = ()
+    given: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def assemble(rows: Rows) -> DataSet:
@@ -82,17 +86,32 @@ def assemble(rows: Rows) -> DataSet:
         fingerprint=fingerprint(rows),
         licence=rows.licence,
         notes=rows.notes,
+        given=_checked(rows.given, len(rows.values)),
     )
 
 
+def _checked(given: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """What is given of `count` rows: numbers as float64, pictures as they are."""
+    for name, values in given.items():
+        assert len(values) == count, f"{name}: {len(values)} values for {count} rows"
+        assert values.ndim == 1 or values.dtype == np.uint8, f"{name}: pictures are uint8"
+    return {
+        name: values.astype(np.float64) if values.ndim == 1 else values
+        for name, values in given.items()
+    }
+
+
 def fingerprint(rows: Rows) -> str:
-    """SHA-256 over the rows in order, as training sees them: pixels, class names, captions."""
+    """SHA-256 over the rows as training sees them: pixels, class names, captions, the given."""
     total = sha256(repr((rows.values.shape, rows.classes)).encode())
     for start in range(0, len(rows.values), 1024):
         total.update(np.ascontiguousarray(rows.values[start : start + 1024]).data)
     if rows.labels is not None:
         total.update(rows.labels.astype("<i8").tobytes())
     total.update(_joined(rows.captions or ()))
+    for name, values in sorted(rows.given.items()):
+        total.update(_joined((name, str(values.shape))))
+        total.update(np.ascontiguousarray(values if values.ndim > 1 else values.astype("<f8")).data)
     return total.hexdigest()
 
 

@@ -93,16 +93,28 @@ def other_rows(place: str | Path, reading: Reading, cache: str | os.PathLike | N
 
 
 def _reshaped(rows: Rows, size: tuple[int, int], channels: int, reading: Reading) -> Rows:
-    """Every row fitted."""
+    """Every row fitted, and so the pictures given with it, whose channels stay theirs."""
     small = enlarged(rows.values.shape[2:], size, reading.fit)
     done = "padded" if reading.fit == "pad" else "enlarged"
-    values = np.empty((len(rows.keys), channels, *size), np.uint8)
-    for row, target in zip(rows.values, values, strict=True):
-        pixels = fitted(np.ascontiguousarray(row.transpose(1, 2, 0)), size, reading)
-        target[:] = with_channels(pixels, channels).transpose(2, 0, 1)
     told = f"read at {size[1]}x{size[0]}, fit {reading.fit}"
+    given = {
+        name: values if values.ndim != 4 else _fitted(values, size, values.shape[1], reading)
+        for name, values in rows.given.items()
+    }
     return replace(
         rows,
-        values=values,
+        values=_fitted(rows.values, size, channels, reading),
+        given=given,
         notes=(*rows.notes, told, *([f"all pictures are smaller and {done}"] * small)),
     )
+
+
+def _fitted(
+    pictures: np.ndarray, size: tuple[int, int], channels: int, reading: Reading
+) -> np.ndarray:
+    """uint8 (n, c, h, w) -> (n, channels, *size)."""
+    values = np.empty((len(pictures), channels, *size), np.uint8)
+    for row, target in zip(pictures, values, strict=True):
+        pixels = fitted(np.ascontiguousarray(row.transpose(1, 2, 0)), size, reading)
+        target[:] = with_channels(pixels, channels).transpose(2, 0, 1)
+    return values
