@@ -1,0 +1,1 @@
+"""What guards publishing: detectors, gate, marks, credentials, ledger (slide 14)."""
