@@ -26,6 +26,7 @@ __all__ = [
     "chained",
     "checked_ledger",
     "entries",
+    "head_at",
     "read_ledger",
     "write_head",
 ]
@@ -61,30 +62,43 @@ class Line:
 class Ledger:
     """What the two files say: lines as far as they hold, and every fault, in plain words.
 
-    late: one whole line more than the head counts, the mark of a stop between the two writes.
+    late and torn are the marks of a stop between or within two writes: one whole line more than the
+    head counts, and a last one that is not whole.
     """
 
     lines: tuple[Line, ...]
     head: Head
     faults: tuple[str, ...]
     late: Line | None = None
+    torn: bytes = b""
 
     @property
     def sound(self) -> bool:
         """Whether nothing was altered, as far as can be seen."""
-        return not self.faults and self.late is None
+        return not self.faults and self.late is None and not self.torn
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """All that is not as it was written."""
+        late = [f"line {self.late.number}: is not in the head"] if self.late else []
+        torn = [f"line {len(self.lines) + 1}: is not whole"] if self.torn else []
+        return (*self.faults, *late, *torn)
 
 
 def chained(what: Mapping[str, object], after: Head, key: bytes = b"") -> tuple[str, Head]:
     """The next line's text, and the head that goes with it."""
-    number = after.count + 1
-    body: dict[str, object] = {"line": number, "after": after.last, "what": dict(what)}
+    body: dict[str, object] = {"line": after.count + 1, "after": after.last, "what": dict(what)}
     if key:
         body["keyed"] = _keyed(key, _digest(body))
-    whole = {**body, "hash": _digest(body)}
-    last = _digest(body)
-    keyed = _keyed(key, f"{number} {last}") if key else ""
-    return _canonical(whole).decode(), Head(number, last, keyed)
+    digest = _digest(body)
+    text = _canonical({**body, "hash": digest}).decode()
+    return text, head_at(Line(after.count + 1, what, digest, text), key)
+
+
+def head_at(line: Line, key: bytes = b"") -> Head:
+    """The head of a ledger whose last line this is."""
+    keyed = _keyed(key, f"{line.number} {line.digest}") if key else ""
+    return Head(line.number, line.digest, keyed)
 
 
 def write_head(folder: Path, head: Head) -> None:
@@ -116,11 +130,11 @@ def checked_ledger(content: bytes | None, head: bytes | None, key: bytes = b"") 
     found, faults = _head(head)
     if not faults and key:
         faults = _keys_missed(found.keyed, key, f"{found.count} {found.last}", "the head")
-    lines, broken = _walked(content or b"", key)
+    lines, torn, broken = _walked(content or b"", key)
     late = None
     if not faults and not broken:
         late, faults = _against(lines, found)
-    return Ledger(tuple(lines), found, (*faults, *broken), late)
+    return Ledger(tuple(lines), found, (*faults, *broken), late, torn)
 
 
 def _against(lines: list[Line], head: Head) -> tuple[Line | None, list[str]]:
@@ -136,8 +150,8 @@ def _against(lines: list[Line], head: Head) -> tuple[Line | None, list[str]]:
     return None, [f"line {head.count} is not the one that the head names"]
 
 
-def _walked(content: bytes, key: bytes) -> tuple[list[Line], list[str]]:
-    """Lines up to the first that does not hold, and what is wrong with that one."""
+def _walked(content: bytes, key: bytes) -> tuple[list[Line], bytes, list[str]]:
+    """Lines up to the first that does not hold, a torn last one, and what is wrong with the one."""
     *texts, rest = content.split(b"\n")
     lines: list[Line] = []
     last = START
@@ -145,10 +159,10 @@ def _walked(content: bytes, key: bytes) -> tuple[list[Line], list[str]]:
         try:
             line = _line(text, number, last, key)
         except BadInput as fault:
-            return lines, [f"line {number}: {fault.what}"]
+            return lines, b"", [f"line {number}: {fault.what}"]
         lines.append(line)
         last = line.digest
-    return lines, [f"line {len(texts) + 1}: is not whole"] if rest else []
+    return lines, rest, []
 
 
 def _line(text: bytes, number: int, last: str, key: bytes) -> Line:
