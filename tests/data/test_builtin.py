@@ -33,11 +33,38 @@ def test_emoji_say_what_they_show():
     assert not {"Flags", "Component"} & set(data.classes)
 
 
-@pytest.mark.parametrize("name", ["digits", "emoji"])
+def test_captions_name_the_colours_that_are_there():
+    """Fails if a name that lacks the colour stays without it, or a keyword's wrong one remains."""
+    texts = {text.split(", ")[0]: text.split(", ")[1:] for text in open_data("emoji").captions}
+    assert "black" not in texts["red heart"]  # U+2764 is the heavy black heart
+    assert texts["tulip"][0] == "pink and green"
+    assert "fruit" in texts["red apple"][:2]  # its name says red
+    assert "white" not in texts["star"]
+    assert texts["star"][0] == "yellow"
+
+
+def test_pairs_are_of_one_emoji_and_split_by_base():
+    """Fails if the sheets part ways, or a woman who does it trains while a man is held out."""
+    data = open_data("emoji_pairs")
+    source = data.given["image"]
+    assert source.shape == data.values.shape == (1636, 3, 32, 32)
+    names = [text.split(", ")[0] for text in data.captions]
+    for name, strongest in (("red heart", 0), ("blue heart", 2), ("green apple", 1)):
+        assert source[names.index(name), :, 16, 14].argmax() == strongest
+    held = {names[i] for i in data.held}
+    for job in ("firefighter", "police officer", "technologist", "cook", "pilot"):
+        assert len({f"{who}{job}" in held for who in ("man ", "woman ", "")}) == 1
+    assert 100 < len(held) < 200
+    grey = data.values.mean((1, 2, 3)), source.mean((1, 2, 3), dtype=np.float64)
+    assert np.corrcoef(*grey)[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("name", ["digits", "emoji", "emoji_pairs"])
 def test_licences_lie_beside_the_sets(name):
     """Fails if a set ships without its licence text."""
     text = (files("unmist.data") / "sets" / f"{name}.LICENSE.txt").read_text("utf-8")
-    assert {"digits": "ShareAlike 3.0", "emoji": "Apache License"}[name] in text
+    wanted = {"digits": "ShareAlike 3.0", "emoji": "Apache License"}
+    assert wanted.get(name, "Attribution 4.0") in text
 
 
 def test_a_size_changes_pixels_but_not_the_split():

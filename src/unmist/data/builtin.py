@@ -1,7 +1,8 @@
-"""The sets packed inside the package; scripts/pack_*.py make them."""
+"""The sets packed inside the package, made by scripts/pack_*.py, and those made by program."""
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from unmist.data.dataset import Rows
+from unmist.data.shapes import shapes
 
 __all__ = ["BUILT_IN", "built_in"]
 
@@ -32,22 +34,55 @@ def _digits() -> Rows:
 
 
 def _emoji(part: str) -> Rows:
-    """1,636 of Google's Noto emoji on white, 32x32, colour, captioned by name and keywords."""
+    """1,636 of Google's Noto emoji on white, 32x32, captioned by name, colours and keywords.
+
+    The colours are the drawing's own, where the name does not say them.
+    """
     entries = json.loads((_packed() / "emoji.json").read_text("utf-8"))
-    with (_packed() / "emoji.webp").open("rb") as file, Image.open(file) as image:
-        sheet = np.asarray(image.convert("RGB"))
-    down, across = sheet.shape[0] // 32, sheet.shape[1] // 32
-    tiles = sheet.reshape(down, 32, across, 32, 3).transpose(0, 2, 4, 1, 3)
     classes = tuple(sorted({entry[part] for entry in entries}))
     return Rows(
         name="emoji",
-        values=np.ascontiguousarray(tiles.reshape(-1, 3, 32, 32)[: len(entries)]),
+        values=_sheet("emoji.webp")[: len(entries)],
         labels=np.array([classes.index(entry[part]) for entry in entries]),
         classes=classes,
-        captions=tuple(", ".join([entry["name"], *entry["keywords"]]) for entry in entries),
+        captions=tuple(_captioned(entry) for entry in entries),
         sources=tuple(f"emoji/{entry['code']} {entry['name']}" for entry in entries),
         licence="Noto Emoji (Google), Apache-2.0; names by emoji-data, keywords by emojilib, MIT",
     )
+
+
+def _captioned(entry: dict) -> str:
+    """As "red apple, fruit, mac" or "tulip, pink and green, flowers"."""
+    said = entry["name"].split()
+    colours = " and ".join(word for word in entry["colours"] if word not in said)
+    return ", ".join([entry["name"], *([colours] if colours else []), *entry["keywords"]])
+
+
+def _pairs() -> Rows:
+    """The same emoji with Twemoji's drawing of each as given["image"]; bases stay together."""
+    rows = _emoji("category")
+    listed = json.loads((_packed() / "twemoji.json").read_text("utf-8"))
+    places = {entry["code"]: place for place, entry in enumerate(listed)}
+    codes = [source.removeprefix("emoji/").split()[0] for source in rows.sources]
+    order = np.array([places[code] for code in codes])
+    first: dict[str, int] = {}
+    bases = [first.setdefault(listed[place]["base"], row) for row, place in enumerate(order)]
+    return replace(
+        rows,
+        name="emoji_pairs",
+        given={"image": _sheet("twemoji.webp")[order]},
+        group=np.array(bases),
+        licence=rows.licence + "; Twemoji (X Corp. and contributors), CC-BY 4.0",
+    )
+
+
+def _sheet(name: str) -> np.ndarray:
+    """The pictures of a packed sheet of 32x32, row by row: uint8 (n, 3, 32, 32)."""
+    with (_packed() / name).open("rb") as file, Image.open(file) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    down, across = sheet.shape[0] // 32, sheet.shape[1] // 32
+    tiles = sheet.reshape(down, 32, across, 32, 3).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(tiles.reshape(-1, 3, 32, 32))
 
 
 def _packed():  # noqa: ANN202 - importlib's Traversable moved between Python versions
@@ -58,4 +93,6 @@ BUILT_IN: dict[str, Callable[[], Rows]] = {
     "digits": _digits,
     "emoji": partial(_emoji, "category"),
     "emoji_fine": partial(_emoji, "subcategory"),
+    "emoji_pairs": _pairs,
+    "shapes": shapes,
 }
