@@ -58,12 +58,14 @@ def label(width: float) -> str:
 class Snapshots:
     """What is kept so that the average's width can be chosen after training (2312.02696, sec. 3).
 
-    widths: of the averages kept; points: how often all of them are stored, 0 for never. Disk: 4
-    bytes a parameter for each width and point.
+    widths: of the averages kept; points: how often all of them are stored, 0 for never; early: the
+    share of the run after which they are stored once more, as the weaker model of autoguidance (0:
+    not). Disk: 4 bytes a parameter for each width and point.
     """
 
     points: int = 5
     widths: tuple[float, ...] = (0.05, 0.1)
+    early: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 <= self.points <= 64 or len({label(width) for width in self.widths}) < max(
@@ -72,6 +74,8 @@ class Snapshots:
             raise BadInput(f"{self}", where="snapshots", mend="0 … 64 points, widths that differ")
         if not all(0.001 <= Average(width).width <= 0.28 for width in self.widths):
             raise BadInput(f"widths {self.widths}", where="snapshots", mend="0.001 … 0.28 each")
+        if not 0 <= self.early < 1:
+            raise BadInput(f"early {self.early}", where="snapshots", mend="0 … below 1")
 
     def times(self, samples: int, batch: int) -> tuple[int, ...]:
         """Samples seen at which to store, rising to the end: whole batches, denser towards it.
@@ -79,7 +83,8 @@ class Snapshots:
         At the shares 1 - (1 - i/points)^2 of the run: a narrow average needs stored ones that end
         near its own end.
         """
-        shares = (1 - (1 - i / self.points) ** 2 for i in range(1, self.points + 1))
+        shares = [1 - (1 - i / self.points) ** 2 for i in range(1, self.points + 1)]
+        shares += [self.early] if self.points and self.early else []
         return tuple(sorted({max(1, round(share * samples / batch)) * batch for share in shares}))
 
 
