@@ -1,15 +1,16 @@
 """Adams: predict, and with the same call correct, in a coordinate that is bounded at both ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from math import asinh, hypot, prod, sinh
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unmist.base.faults import BadInput
-from unmist.core.level import Level, lift
+from unmist.core.level import Level, Number, blend, lift
 from unmist.core.solver import Asking, Seen, euler_parts, mean_at, solvers
 
 __all__ = ["Adams"]
@@ -55,9 +56,9 @@ class Adams:
         """Correct, then predict."""
         mean = yield from mean_at(x, here, there)
         nodes = [(here, mean), *((old.level, old.mean) for old in past[::-1])][: self.order]
-        if past and self.order > 1:
+        if past and self.order > 1 and not here.is_data:  # what is finished stays
             better = self._advance(past[-1].x, past[-1].level, here, nodes)
-            done = here.sigma == 0  # what is finished stays
+            done = here.sigma == 0
             x = torch.where(lift(done, x).bool(), x, better) if bool(done.any()) else better
         return self._advance(x, here, there, nodes), Seen(here, x, mean)
 
@@ -66,72 +67,77 @@ class Adams:
     ) -> Tensor:
         """keep*x + sum of c_j*D_j."""
         keep, take = euler_parts(here, there)
-        rest = _newton([self._tau(level) for level, _ in means], here, there, self.scale)
-        shares = [torch.from_numpy(np.asarray(share)) * there.alpha for share in rest]
-        shares[0] = shares[0] + take
-        ahead = lift(keep, x) * x
-        for share, (_, mean) in zip(shares, means, strict=True):
-            ahead = torch.addcmul(ahead, lift(share, x), mean)
-        return ahead
-
-    def _tau(self, level: Level) -> np.ndarray:
-        """0 at NOISE, 1 at DATA."""
-        signal = self.scale * level.alpha.numpy()
-        return signal / np.hypot(signal, level.sigma.numpy())
+        first, *others = _rest(self.scale, [here, there, *(level for level, _ in means)])
+        shares = (take + first, *others)
+        return blend(x, keep, *zip(shares, (mean for _, mean in means), strict=True))
 
 
-# Coefficients are NumPy's: on arrays this small an operation costs a fifth of torch's.
+# Coefficients are worked out level by level, in plain numbers, and kept: in the usual case all rows
+# share theirs, and tensors of one element cost more than the network's smallest layers.
+
+Pair = tuple[float, float]
 
 
-def _newton(taus: list[np.ndarray], here: Level, there: Level, scale: float) -> list[np.ndarray]:
-    """What each mean counts beyond Euler's, over alpha'; Newton's polynomial written out.
+def _rest(scale: float, levels: list[Level]) -> list[Number]:
+    """What each mean counts beyond Euler's, from levels[0] to levels[1]; the others are theirs."""
+    if not any(level.shape for level in levels):
+        return list(_beyond(scale, *((float(a), float(s)) for a, s in (x.parts for x in levels))))
+    alphas = torch.broadcast_tensors(*(level.alpha for level in levels))
+    sigmas = torch.broadcast_tensors(*(level.sigma for level in levels))
+    pairs = torch.stack([torch.stack(alphas), torch.stack(sigmas)], -1)  # (levels, *shape, 2)
+    rows = pairs.flatten(1, -2).transpose(0, 1).tolist()
+    found = [_beyond(scale, *map(tuple, row)) for row in rows]
+    columns = torch.tensor(found, dtype=torch.float64).T
+    return [column.reshape(alphas[0].shape) for column in columns]
+
+
+@lru_cache(maxsize=1 << 14)
+def _beyond(scale: float, here: Pair, there: Pair, *nodes: Pair) -> tuple[float, ...]:
+    """For levels (alpha, sigma) of one sample: Newton's polynomial written out.
 
     The divided difference of order k is the sum over j <= k of D_j/prod_(i != j)(tau_j - tau_i);
     it is left out where two of its nodes are one level, as where a frame waits its turn.
     """
-    counts = [np.zeros(here.shape) for _ in taus]
-    if len(taus) == 1:
-        return counts
-    shares = _shares(taus[:-1], here, there, scale)
-    for order, share in enumerate(shares, start=1):
-        products = []
-        for j in range(order + 1):
-            others = [taus[j] - taus[i] for i in range(order + 1) if i != j]
-            products.append(np.multiply.reduce(others))
-        distinct = np.minimum.reduce(np.abs(products)) > 0
-        for j, product in enumerate(products):
-            counts[j] = counts[j] + np.where(distinct, share / np.where(distinct, product, 1.0), 0)
-    return counts
+    taus = [_tau(node, scale) for node in nodes]
+    counts = [0.0] * len(nodes)
+    for order, share in enumerate(_integrals(taus[:-1], here, there, scale), start=1):
+        met = taus[: order + 1]
+        gaps = [prod(one - two for i, two in enumerate(met) if i != j) for j, one in enumerate(met)]
+        if all(gaps):
+            for j, gap in enumerate(gaps):
+                counts[j] += share / gap
+    return tuple(there[0] * count for count in counts)
 
 
-def _shares(taus: list[np.ndarray], here: Level, there: Level, scale: float) -> list[np.ndarray]:
+def _tau(level: Pair, scale: float) -> float:
+    """0 at NOISE, 1 at DATA."""
+    return scale * level[0] / hypot(scale * level[0], level[1])
+
+
+def _integrals(taus: list[float], here: Pair, there: Pair, scale: float) -> Iterator[float]:
     """For k = 1, 2, …: 1/u' * the integral over [u, u'] of (tau - tau_1)*…*(tau - tau_k) du.
 
     By Gauss-Legendre in z = asinh(s*u), where u = sinh(z)/s and tau = tanh(z) are analytic to
     |Im z| < pi/2: 24 places give 1e-9 over the whole of [0.002, 80] and rounding on usual steps.
-    At DATA the average over [u, inf) is the value at tau = 1; from DATA on nothing is left.
+    At DATA the average over [u, inf) is the value at tau = 1; from DATA on nothing is left, and
+    NOISE is not arrived at by means.
     """
-    low, high = (np.arcsinh(_bounded(level, scale))[..., None] for level in (here, there))
-    places, weights = _gauss(24)
-    half = (high - low) / 2
-    z = low + half * (1 + places)
-    density = np.cosh(z) / np.sinh(np.where(high == 0, 1.0, high)) * half * weights
-    tau, at_data, shares = np.tanh(z), 1.0, []
-    to_data, from_data = there.sigma.numpy() == 0, here.sigma.numpy() == 0
-    for node in taus:
-        density, at_data = density * (tau - node[..., None]), at_data * (1 - node)
-        share = np.where(to_data, at_data, density.sum(-1))
-        shares.append(np.where(from_data, 0.0, share))
-    return shares
+    if not (here[1] and there[0]):
+        yield from [0.0] * len(taus)
+    elif not there[1]:
+        yield from (prod(1 - node for node in taus[:count]) for count in range(1, len(taus) + 1))
+    else:
+        low, high = (asinh(scale * alpha / sigma) for alpha, sigma in (here, there))
+        places, weights = _gauss(24)
+        half = (high - low) / 2
+        z = low + half * (1 + places)
+        tau, density = np.tanh(z), np.cosh(z) * weights * (half / sinh(high))
+        for node in taus:
+            density = density * (tau - node)
+            yield float(density.sum())
 
 
 @cache
 def _gauss(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Places in (-1, 1) and their weights; kept, as finding them costs more than a step."""
     return np.polynomial.legendre.leggauss(count)
-
-
-def _bounded(level: Level, scale: float) -> np.ndarray:
-    """s*alpha/sigma, held where DATA would be infinite."""
-    alpha, sigma = level.alpha.numpy(), level.sigma.numpy()
-    return np.where(sigma > 0, scale * alpha / np.where(sigma > 0, sigma, 1.0), 1.0)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from unmist.core.condition import Cond, Signals
-from unmist.core.level import Level, lift
-from unmist.core.prediction import Prediction, mean_of
+from unmist.core.level import Level, blend, lift
+from unmist.core.prediction import Prediction, coefficient, mean_of
 from unmist.core.variance import Fixed, Spread, Variance
 
 __all__ = ["Chunked", "Denoiser", "NetDenoiser", "Network", "Within", "steer"]
@@ -63,8 +63,11 @@ class NetDenoiser:
 
     def _answer(self, x: Tensor, here: Level, cond: Cond | None) -> Tensor:
         """(b, c, *s), or (b, 2c, *s) where the variance is learned."""
-        clock = self.prediction.clock(here.rows(len(x))).to(x)
-        return self.net(lift(self.prediction.scale(here), x) * x, clock, cond)
+        told = coefficient(
+            self.prediction.clock.__call__, here.rows(len(x)) if here.shape else here
+        )
+        clock = told.to(x) if isinstance(told, Tensor) else x.new_full((len(x),), told)
+        return self.net(blend(x, coefficient(self.prediction.scale, here)), clock, cond)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ class Within:
         return self.spreads.spread(x, self._held(here), cond, there=there)
 
     def _held(self, here: Level) -> Level:
+        if not here.shape and self.low * here.alpha <= here.sigma <= self.high * here.alpha:
+            return here
         alpha = torch.maximum(here.alpha, here.sigma / self.high)
         return Level(alpha, torch.maximum(here.sigma, here.alpha * self.low))
 

@@ -4,7 +4,9 @@ skip is homogeneous of degree -1 in the level, out of degree 0 and scale of degr
 denoiser is scale-free: D(c*x, c*level) = D(x, level).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds
-from unmist.core.level import Level, lift
+from unmist.core.level import Level, Number, blend, lift
 from unmist.core.table import Table
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Prediction",
     "TableIndex",
     "Velocity",
+    "coefficient",
     "mean_of",
     "predictions",
     "target_of",
@@ -213,7 +216,19 @@ class Edm:
 
 def mean_of(prediction: Prediction, x: Tensor, output: Tensor, level: Level) -> Tensor:
     """E[x0 | x_t] from a network's output: skip*x + out*output."""
-    return lift(prediction.skip(level), x) * x + lift(prediction.out(level), x) * output
+    skip, out = (coefficient(part, level) for part in (prediction.skip, prediction.out))
+    return blend(x, skip, (out, output))
+
+
+def coefficient(part: Callable[[Level], Tensor], level: Level) -> Number:
+    """A function of the level, such as a method of a prediction; plain and kept where shared."""
+    return part(level) if level.shape else _kept(part, float(level.alpha), float(level.sigma))
+
+
+@lru_cache(maxsize=1 << 12)
+def _kept(part: Callable[[Level], Tensor], alpha: float, sigma: float) -> float:
+    """Every walk of a plan asks for the same: a step's would cost as much as its noise."""
+    return float(part(Level(*torch.tensor([alpha, sigma], dtype=torch.float64))))
 
 
 def target_of(prediction: Prediction, x0: Tensor, eps: Tensor, level: Level) -> Tensor:

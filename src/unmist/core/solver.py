@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds
-from unmist.core.level import Level, lift
+from unmist.core.level import Level, Number, blend, lift, over
 from unmist.core.variance import reverse
 
 __all__ = [
@@ -100,17 +100,17 @@ def mean_at(x: Tensor, here: Level, there: Level) -> Generator[Ask, Tensor, Tens
     return (yield Ask(x, here, there))
 
 
-def euler_parts(here: Level, there: Level) -> tuple[Tensor, Tensor]:
-    """keep and take, float64 of the levels' shape; keep is 1 where sigma is 0."""
-    safe = torch.where(here.sigma > 0, here.sigma, torch.ones(()).double())
-    keep = torch.where(here.sigma > 0, there.sigma / safe, torch.ones(()).double())
-    return keep, there.alpha - here.alpha * keep
+def euler_parts(here: Level, there: Level) -> tuple[Number, Number]:
+    """keep and take; keep is 1 where sigma is 0."""
+    (alpha, sigma), (to_alpha, to_sigma) = here.parts, there.parts
+    keep = over(to_sigma, sigma, 1.0)
+    return keep, to_alpha - alpha * keep
 
 
 def euler_step(x: Tensor, mean: Tensor, here: Level, there: Level) -> Tensor:
     """keep*x + take*mean, exact where the mean is constant."""
     keep, take = euler_parts(here, there)
-    return lift(keep, x) * x + lift(take, x) * mean
+    return blend(x, keep, (take, mean))
 
 
 def touches_end(*levels: Level) -> bool:
