@@ -33,16 +33,23 @@ class Auto:
         self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
     ) -> Tensor:
         """Shape of x."""
+        return self.pair(x, here, cond, there=there)[0]
+
+    def pair(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The guided mean, and the one at scale 1 from the same answers."""
         inside = self.interval.holds(here.rows(len(x)))
         scale = scale_of(cond, AUTO, self.scale, len(x))
         scale = torch.where(inside, scale.reshape(-1, *[1] * (inside.ndim - 1)), 1.0)
-        total = torch.zeros_like(x)
+        total, plain = torch.zeros_like(x), torch.zeros_like(x)
         for denoise, weight in ((self.weaker, 1 - scale), (self.denoise, scale)):
             rows = (weight != 0).reshape(len(x), -1).any(1).nonzero()[:, 0]
             if len(rows):
-                part = _part(denoise, (x, here, cond, there), rows)
-                total = total.index_add(0, rows.to(x.device), lift(weight[rows], part) * part)
-        return total
+                part, own = _part(denoise, (x, here, cond, there), rows), rows.to(x.device)
+                total = total.index_add(0, own, lift(weight[rows], part) * part)
+                plain = plain.index_copy(0, own, part)  # the model's own where it was asked
+        return total, plain
 
 
 def _part(

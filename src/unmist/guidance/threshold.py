@@ -9,6 +9,7 @@ from torch import Tensor
 from unmist.core.condition import Cond
 from unmist.core.denoiser import Denoiser
 from unmist.core.level import Level
+from unmist.guidance.auto import Auto
 from unmist.guidance.free import Free
 
 __all__ = ["Rescaled", "Thresholded"]
@@ -23,14 +24,14 @@ class Rescaled:
     rows at scale 0 or 1 are left alone.
     """
 
-    free: Free
+    pair: Free | Auto
     share: float = 0.7
 
     def __call__(
         self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level | None = None
     ) -> Tensor:
         """Shape of x."""
-        guided, plain = self.free.pair(x, here, cond, there=there)
+        guided, plain = self.pair.pair(x, here, cond, there=there)
         is_, was = (mean.flatten(1).std(1, correction=0) for mean in (guided, plain))
         ratio = torch.where(is_ > 0, was / is_, 1.0)
         change = torch.where(is_ == was, 1.0, self.share * ratio + (1 - self.share))

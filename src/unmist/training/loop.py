@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,13 +10,27 @@ from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
 from unmist.core.condition import Cond
-from unmist.core.objective import Objective
+from unmist.core.level import Level
 from unmist.training.ema import Average
 from unmist.training.guard import Guard, Health
 from unmist.training.optimizer import AdamW, clipped
 from unmist.training.order import Order, even_draws, flips
 
-__all__ = ["Batches", "Learner", "Schooling", "Stats"]
+__all__ = ["Batches", "Learner", "Schooling", "Stats", "Task"]
+
+
+class Task(Protocol):
+    """What is learned: a draw of levels, and the loss there; `core.objective.Objective` is one."""
+
+    def levels(self, u: Tensor) -> Level:
+        """The levels (b,) of u (b,) float64 in (0, 1)."""
+        ...
+
+    def __call__(
+        self, net: nn.Module, x0: Tensor, eps: Tensor, level: Level, cond: Cond | None = None
+    ) -> Tensor:
+        """Loss a row (b,)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +82,7 @@ class Learner:
     """
 
     net: nn.Module
-    objective: Objective
+    objective: Task
     optimizer: AdamW
     average: Average
     schooling: Schooling
