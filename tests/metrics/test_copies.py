@@ -143,6 +143,32 @@ def test_five_percent_are_held(digits):
     assert np.mean([share.holds(0) for share in shares]) < 0.1
 
 
+@pytest.mark.parametrize("count", [10, 100, 500, 5000])
+@pytest.mark.parametrize("usual", [0, 5, 20])
+def test_no_suspects_are_no_proof(count, usual):
+    """Fails if no suspect among n finite samples reads as surely no copies: the upper limit is at
+    least the rule of three's, and falls as 1/n, also where held-out pictures give more suspects."""
+    held = torch.arange(500) < usual
+    share = room._excess(torch.zeros(count, dtype=torch.bool), held, 1000)
+    assert (share.value, share.low) == (0, 0)
+    assert 3 / (count + 3) < share.high < max(13 / count, 0.025)
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.004, 0.02, 0.1])
+def test_the_limits_hold(truth):
+    """Fails if the interval of simulated suspects holds the truth in less than 95 of 100 draws less
+    three errors, or its upper limit alone in less than 97.5: few suspects included."""
+    random, draws = np.random.default_rng(11), 1000
+    shares = []
+    for _ in range(draws):
+        usual = random.random(400) < 0.015
+        found = (random.random(300) < truth) | (random.random(300) < 0.015)
+        shares.append(room._excess(torch.from_numpy(found), torch.from_numpy(usual), 1000))
+    assert np.mean([share.holds(truth) for share in shares]) >= 0.95 - 0.021
+    assert np.mean([share.high >= truth for share in shares]) >= 0.975 - 0.015
+    assert min(share.high for share in shares) > 0
+
+
 def test_memory_is_bounded(digits, monkeypatch):
     """Fails if a block's edge loses a row: tiny blocks give the same pairs."""
     train, held, strangers = digits

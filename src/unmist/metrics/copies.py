@@ -10,7 +10,8 @@ as near to the next ones.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import prod, sqrt
+from math import hypot, prod
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -250,13 +251,17 @@ def _excess(found: Tensor, usual: Tensor, train: int) -> Estimate:
     """What remains of the share of suspects when fresh pictures are suspected as held-out ones are.
 
     With copies c among samples, suspects p = c + (1 - c) f; the limits of p and f are joined by
-    their squares (Newcombe 1998, method 10).
+    their squares (Newcombe 1998, method 10). Fewer suspects than among held-out pictures are luck
+    and no proof: the upper limit is that given such luck (CLs, Read 2002), and never below that of
+    no suspect at all among so many, about 3.7 in n.
     """
     p, f = _share(found), _share(usual)
     (low, high), (least, most) = wilson(p, len(found)), wilson(f, len(usual))
     rest = max(1 - f, 1e-12)
-    below, above = sqrt((p - low) ** 2 + (most - f) ** 2), sqrt((high - p) ** 2 + (f - least) ** 2)
-    value, low, high = (min(1.0, max(0.0, x / rest)) for x in (p - f, p - f - below, p - f + above))
+    below, above = hypot(p - low, most - f), hypot(high - p, f - least)
+    reach = _given_none_below(p - f, above / 1.96) / rest
+    value, low = (min(1.0, max(0.0, x / rest)) for x in (p - f, p - f - below))
+    high = min(1.0, max(reach, 1 - 0.025 ** (1 / len(found))))
     return Estimate(
         name="copies",
         value=value,
@@ -267,9 +272,16 @@ def _excess(found: Tensor, usual: Tensor, train: int) -> Estimate:
         reference=train,
         method=(
             f"suspects {p:.2%} in pixels or features above {f:.2%} of {len(usual)} held-out "
-            "pictures; 95 % by Wilson's limits of both"
+            "pictures; 95 % by Wilson's limits of both, the upper one given that shares are >= 0"
         ),
     )
+
+
+def _given_none_below(value: float, deviation: float) -> float:
+    """The upper 97.5 % limit of what cannot be negative: the usual one far above 0, never 0."""
+    usual = NormalDist()
+    luck = max(usual.cdf(value / deviation), 1e-12) if deviation else 1.0
+    return value - deviation * usual.inv_cdf(0.025 * luck)
 
 
 def _pairs(near: _Nearest, found: Tensor, seen: str) -> Iterator[Copy]:
