@@ -100,10 +100,11 @@ def objections(picture: str, limits: Sequence[Limit], answers: Sequence[Answer])
             yield f"{answer.detector}: an answer that the policy did not ask for"
     for limit in limits:
         given = [answer for answer in answers if answer.detector == limit.detector]
-        if len(given) == 1:
-            yield from _against(picture, limit, given[0])
-        else:
-            yield f"{limit.detector}: {len(given)} answers instead of one"
+        match given:
+            case [answer]:
+                yield from _against(picture, limit, answer)
+            case _:
+                yield f"{limit.detector}: {len(given)} answers instead of one"
 
 
 def _against(picture: str, limit: Limit, answer: Answer) -> Iterator[str]:
