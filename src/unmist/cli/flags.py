@@ -10,7 +10,7 @@ from unmist.base.faults import BadInput
 if TYPE_CHECKING:
     from unmist.run.recipe import Recipe
 
-__all__ = ["recipe_of", "seconds", "settings_of"]
+__all__ = ["kinds_of", "recipe_of", "seconds", "settings_of"]
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|m|s)?")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
@@ -39,6 +39,20 @@ def settings_of(pairs: Sequence[str]) -> dict[str, object]:
             mend = "write it as --set network.width=96"
             raise BadInput("is not name=value", where=f"--set {pair[:80]}", mend=mend)
         settings[name.strip()] = parse_value(value.strip())
+    return settings
+
+
+def kinds_of(names: str) -> dict[str, object]:
+    """`--on label,size` as settings of the recipe: by its name a condition's kind, or as in
+    `sketch=image`; a name that is no kind is a column of numbers."""
+    from unmist.run.recipe import FAMILIES, Condition
+
+    family, settings = FAMILIES[Condition], {}
+    for word in filter(None, (part.strip() for part in names.split(","))):
+        name, equals, kind = word.partition("=")
+        if equals:
+            family[kind]  # refused here, with the names there are
+        settings[f"conditions.{name}.kind"] = kind or (name if name in family else "number")
     return settings
 
 

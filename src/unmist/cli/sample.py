@@ -1,8 +1,8 @@
 """`unmist sample`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unmist.run.model import Model
     from unmist.workflows.gallery import Written
     from unmist.workflows.sample import Samples, Shot
+    from unmist.workflows.wishes import Wish
 
 __all__ = ["Draw", "drawn", "sample"]
 
@@ -35,6 +36,12 @@ class Draw:
     set
         One setting, as in solver=heun, spacing=time, eta=1, larger=true, churn=20, langevin=1,
         exact=true, first=64; may be repeated.
+    class
+        Of these classes, in turn (default: all of them, where the model knows classes).
+    prompt
+        What to draw, in words; several are taken in turn.
+    want
+        name=value of any condition; `name=` is nothing. May be repeated, one name's values in turn.
     like
         A picture with settings: draw it again.
     other_model
@@ -47,6 +54,9 @@ class Draw:
     seed: int | None = None
     steps: int | None = None
     set: tuple[str, ...] = ()
+    class_: Annotated[tuple[str, ...], Parameter(name="--class")] = ()
+    prompt: tuple[str, ...] = ()
+    want: tuple[str, ...] = ()
     like: Path | None = None
     other_model: bool = False
     weights: str = "last"
@@ -61,7 +71,26 @@ class Draw:
             base = shot_like(model, self.like, other_model=self.other_model)
         named = {"count": self.count, "seed": self.seed, "steps": self.steps}
         chosen = {name: value for name, value in named.items() if value is not None}
+        wish = self._wish(model)
+        base = replace(base, wish=wish) if wish else base
         return altered_shot(model, base, {**chosen, **settings_of(self.set)})
+
+    def _wish(self, model: "Model") -> "dict[str, Wish]":
+        """What --class, --prompt and --want ask, by the names of the model's conditions."""
+        from unmist.conditions.label import Label
+        from unmist.workflows.wishes import named
+
+        wish: dict[str, tuple[str, ...]] = {}
+        for flag, kind, values in (("--class", Label, self.class_),):
+            if values:
+                wish[named(model, kind, flag)] = values
+        for pair in self.want:
+            name, equals, value = pair.partition("=")
+            if not equals or not name.strip():
+                mend = "write it as --want label=3"
+                raise BadInput("is not name=value", where=f"--want {pair[:80]}", mend=mend)
+            wish[name.strip()] = (*wish.get(name.strip(), ()), value.strip())
+        return dict(wish)
 
 
 def sample(

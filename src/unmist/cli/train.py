@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from unmist.cli.flags import recipe_of, seconds, settings_of
+from unmist.cli.flags import kinds_of, recipe_of, seconds, settings_of
 from unmist.cli.output import emit, note
 from unmist.cli.progress import clock, follow, memory
 
@@ -30,6 +30,9 @@ class What:
         tiny, small, medium or large: the one dial of the network.
     set
         One setting of the recipe, as in network.width=96; may be repeated.
+    on
+        What the model is told of each sample: label (its class), or the name of a column of
+        numbers; several with commas. --set conditions.label.width=64 and the like come after.
     seed
         Of everything random.
     """
@@ -37,12 +40,14 @@ class What:
     recipe: Path | None = None
     size: str | None = None
     set: tuple[str, ...] = ()
+    on: str = ""
     seed: int | None = None
 
     def recipe_for(self, data: str | None) -> "Recipe":
         """The recipe these flags ask for. Raises BadInput."""
         seed = {} if self.seed is None else {"training.seed": self.seed}
-        return recipe_of(data, self.recipe, self.size, {**seed, **settings_of(self.set)})
+        told = {**seed, **kinds_of(self.on), **settings_of(self.set)}
+        return recipe_of(data, self.recipe, self.size, told)
 
 
 @Parameter(name="*")

@@ -16,6 +16,7 @@ from unmist.core.condition import Cond
 from unmist.data.dataset import DataSet
 from unmist.run import averages, checkpoint
 from unmist.run.best import Best, keep_best
+from unmist.run.given import Given, given_of
 from unmist.run.model import WEIGHTS, Model, joined
 from unmist.run.recipe import Recipe, read_recipe, write_recipe
 from unmist.run.weights import fill, load_weights, write_weights
@@ -44,14 +45,16 @@ OURS = frozenset(
 class Course:
     """A run under way: where it is, what it follows, what it learns from, how far it is.
 
-    tracks: averages of other widths; watch: of the held-out loss; best: the weights kept; ringing:
-    kinds of alarms that have been told and last; short: classes too rare at the last measure.
+    given: the conditions of rows; tracks: averages of other widths; watch: of the held-out loss;
+    best: the weights kept; ringing: kinds of alarms that have been told and last; short: classes
+    too rare at the last measure.
     """
 
     folder: Path
     recipe: Recipe
     data: DataSet
     learner: Learner
+    given: Given
     rollbacks: int = 0
     notices: tuple[str, ...] = ()
     watch: Watch = field(default_factory=Watch)
@@ -145,16 +148,14 @@ class Course:
         return f"{why} at {seen} samples: back to {self.learner.seen}, rate times {slower:g}"
 
 
-def learner_of(recipe: Recipe, data: DataSet, device: torch.device) -> Learner:
-    """The learner of a measured recipe, untrained."""
-    codec = recipe.codec
+def learner_of(recipe: Recipe, data: DataSet, given: Given) -> Learner:
+    """The learner of a measured recipe, untrained, on the device of what is given."""
+    codec, device = recipe.codec, given.device
     assert codec is not None
 
-    def fetch(rows: np.ndarray) -> tuple[Tensor, Cond | None]:
-        return codec.encode(torch.from_numpy(data.values[rows]).to(device)), None
-
     def fetch_train(rows: np.ndarray) -> tuple[Tensor, Cond | None]:
-        return fetch(data.train[rows])
+        chosen = data.train[rows]
+        return codec.encode(torch.from_numpy(data.values[chosen]).to(device)), given(chosen)
 
     return Learner(
         net=joined(recipe).to(device),
@@ -171,12 +172,13 @@ def begin(
     folder: Path, recipe: Recipe, data: DataSet, machine: Machine, parent: Model | None
 ) -> Course:
     """A new run: recipe and facts written, a checkpoint at 0 samples; warm from `parent`."""
-    learner = learner_of(recipe, data, torch.device(machine.device))
+    given = given_of(recipe, data, torch.device(machine.device))
+    learner = learner_of(recipe, data, given)
     if parent is not None:
         source = parent.folder / WEIGHTS
         for net in (learner.net, learner.ema):
             fill(net, load_weights(source), where=source)
-    course = Course(folder, recipe, data, learner, notices=data.notes)
+    course = Course(folder, recipe, data, learner, given, notices=data.notes)
     files.write_json(folder / "about.json", about(data, machine, parent))
     course.save()
     # last: a folder with a recipe has everything that resuming needs
@@ -230,8 +232,9 @@ def resume(
             mend="restore them, start in another folder, or pass --accept-drift",
         )
     notices = _same_machine(folder, before["machine"], machine, accept_rounding)
-    learner = learner_of(recipe, data, torch.device(machine.device))
-    course = Course(folder, recipe, data, learner, notices=notices)
+    given = given_of(recipe, data, torch.device(machine.device))
+    learner = learner_of(recipe, data, given)
+    course = Course(folder, recipe, data, learner, given, notices=notices)
     restore(course)
     _trim_log(course)
     return course

@@ -1,5 +1,6 @@
 """A trained model: the one place where network, conditions, codec and schedule are joined."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,34 +9,103 @@ from torch import Tensor, nn
 
 from unmist.base import files
 from unmist.base.faults import BadInput
+from unmist.base.noise import keyed
 from unmist.codecs.pixels import Pixels
-from unmist.core.condition import Cond, Signals, Sockets
+from unmist.core.condition import Cond, Signals, Sockets, Tokens
 from unmist.core.denoiser import NetDenoiser, Within
 from unmist.core.schedule import Schedule
+from unmist.nn.seeded import seeded
 from unmist.run.recipe import Recipe, read_recipe
 from unmist.run.weights import fill, load_weights
 
-__all__ = ["WEIGHTS", "Joined", "Model", "denoiser_of", "joined", "load", "weights_path"]
+__all__ = [
+    "WEIGHTS",
+    "Joined",
+    "Model",
+    "denoiser_of",
+    "joined",
+    "load",
+    "sockets_of",
+    "weights_path",
+]
 
 WEIGHTS = Path("weights") / "model.safetensors"
 
 
 class Joined(nn.Module):
-    """A network behind the embedders of its conditions (none yet): (x, clock, cond) -> output."""
+    """A network behind the embedders of its conditions, by name: (x, clock, cond) -> output.
 
-    def __init__(self, net: nn.Module) -> None:
+    Vectors and maps are put side by side, tokens one after another; tokens narrower than the widest
+    get a layer. A condition that is not given is kept in no row.
+    """
+
+    def __init__(self, net: nn.Module, told: Mapping[str, tuple[nn.Module, Sockets]]) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.names = net, tuple(told)
+        wide = max((sockets.tokens for _, sockets in told.values()), default=0)
+        self.embed = nn.ModuleDict({_key(name): module for name, (module, _) in told.items()})
+        self.widen = nn.ModuleDict(
+            {
+                _key(name): nn.Linear(sockets.tokens, wide)
+                for name, (_, sockets) in told.items()
+                if 0 < sockets.tokens < wide
+            }
+        )
 
     def forward(self, x: Tensor, clock: Tensor, cond: Cond | Signals | None = None) -> Tensor:
-        """A condition that the network cannot follow is refused, never ignored."""
-        if isinstance(cond, Cond) and cond.values:
-            raise BadInput(
-                f"this model follows no {', '.join(cond.values)}",
-                where="conditions",
-                mend="ask without, or train a model on them",
-            )
-        return self.net(x, clock, Signals())
+        """x (b, c, *s), clock (b,). A condition that it cannot follow is refused, never ignored."""
+        return self.net(x, clock, cond if isinstance(cond, Signals) else self.signals(x, cond))
+
+    def signals(self, x: Tensor, cond: Cond | None) -> Signals:
+        """What the network is told beside x (b, c, *s)."""
+        values = {} if cond is None else cond.values
+        for name in values:
+            if name not in self.names:
+                raise BadInput(
+                    f"this model follows no {name} (it follows: {', '.join(self.names) or 'none'})",
+                    where="conditions",
+                    mend="ask without, or train a model on it",
+                )
+        parts = []
+        for name in self.names:
+            keep = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+            if cond is not None and name in values:
+                keep = cond.kept(name).to(x.device)
+            part = self.embed[_key(name)](values.get(name), keep, x)
+            if part.tokens is not None and _key(name) in self.widen:
+                wider = self.widen[_key(name)](part.tokens.values)
+                part = part._replace(tokens=Tokens(wider, part.tokens.mask))
+            parts.append(part)
+        return _together(parts)
+
+
+def _key(name: str) -> str:
+    """Of a condition's embedder: a module may not be called as a method of torch's tables is."""
+    return f"on_{name}"
+
+
+def _together(parts: list[Signals]) -> Signals:
+    """Side by side what goes into one socket; tokens one after another."""
+    vectors = [part.vector for part in parts if part.vector is not None]
+    tokens = [part.tokens for part in parts if part.tokens is not None]
+    maps = [part.map for part in parts if part.map is not None]
+    return Signals(
+        torch.cat(vectors, 1) if vectors else None,
+        Tokens(torch.cat([t.values for t in tokens], 1), torch.cat([t.mask for t in tokens], 1))
+        if tokens
+        else None,
+        torch.cat(maps, 1) if maps else None,
+    )
+
+
+def sockets_of(recipe: Recipe) -> Sockets:
+    """What all conditions of a recipe plug in together."""
+    parts = [condition.sockets(recipe.shape) for condition in recipe.conditions.values()]
+    return Sockets(
+        vector=sum(part.vector for part in parts),
+        tokens=max((part.tokens for part in parts), default=0),
+        map=sum(part.map for part in parts),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +136,14 @@ def joined(recipe: Recipe) -> Joined:
     """The untrained network of a recipe whose shape is known."""
     assert recipe.shape, "the recipe's shape is measured when a run starts"
     answers = 2 if recipe.variance.learned else 1
-    net = recipe.network.build(recipe.shape, Sockets(), recipe.training.seed, answers=answers)
-    return Joined(net)
+    seed, shape = recipe.training.seed, recipe.shape
+    net = recipe.network.build(shape, sockets_of(recipe), seed, answers=answers)
+    told = {}
+    for name, condition in recipe.conditions.items():
+        own = int(keyed(seed, f"condition {name}").integers(2**63))
+        told[name] = condition.build(shape, own), condition.sockets(shape)
+    with seeded(int(keyed(seed, "joined").integers(2**63))):
+        return Joined(net, told)
 
 
 def denoiser_of(net: nn.Module, recipe: Recipe) -> NetDenoiser | Within:

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from unmist.base.faults import BadInput
+from unmist.run.given import like
 from unmist.run.model import Model, joined, load
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Recipe
@@ -23,8 +24,8 @@ def parent_of(folder: Path | None, recipe: Recipe) -> Model | None:
     parent = load(folder)
     told = _differences(parent, recipe)
     if told and _shapes(joined(_asked(parent, recipe))) != _shapes(parent.net):
-        shown = ", ".join(f"{name} is {there} there, asked {asked}" for name, there, asked in told)
-        flags = " ".join(f"--set {name}={_flag(there)}" for name, there, _ in told)
+        shown = ", ".join(f"{name} is {_word(a)} there, asked {_word(b)}" for name, a, b in told)
+        flags = " ".join(_flag(name, there) for name, there, _ in told)
         raise BadInput(
             f"its weights do not fit: {shown}", where=folder, mend=f"{flags}, or leave --from out"
         )
@@ -34,13 +35,16 @@ def parent_of(folder: Path | None, recipe: Recipe) -> Model | None:
 def _asked(parent: Model, recipe: Recipe) -> Recipe:
     """The recipe with the shape it would have, as far as that is known before the data."""
     channels = recipe.data.channels or parent.shape[0]
-    return replace(recipe, shape=(channels, *parent.shape[1:]))
+    told = like(recipe.conditions, parent.recipe.conditions)
+    return replace(recipe, shape=(channels, *parent.shape[1:]), conditions=told)
 
 
 def _differences(parent: Model, recipe: Recipe) -> list[tuple[str, object, object]]:
     """What decides about the weights and differs: (name, the parent's, the asked)."""
+    recipe = _asked(parent, recipe)
     ours, theirs = (to_plain(r, FAMILIES) for r in (recipe, parent.recipe))
-    pairs = [("data.channels", parent.shape[0], recipe.data.channels or parent.shape[0])]
+    pairs: list[tuple[str, object, object]] = [("data.channels", parent.shape[0], recipe.shape[0])]
+    pairs += [("conditions", theirs["conditions"], ours["conditions"])]
     for part in ("network", "variance"):
         there, asked = theirs[part], ours[part]
         assert isinstance(there, dict)
@@ -54,6 +58,14 @@ def _shapes(net: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
 
 
-def _flag(value: object) -> str:
-    """As `--set` reads it."""
-    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+def _word(value: object) -> str:
+    """Of a table its keys: what a model follows."""
+    return (", ".join(value) or "nothing") if isinstance(value, dict) else str(value)
+
+
+def _flag(name: str, value: object) -> str:
+    """As the command line reads it."""
+    if isinstance(value, dict):
+        return f"--on {','.join(value)}" if value else "no --on"
+    text = f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+    return f"--set {name}={text}"

@@ -1,6 +1,7 @@
 """A recipe: the settings of a run, a tree of the parts' own dataclasses, and its file."""
 
 import math
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,11 @@ from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds, did_you_mean
 from unmist.codecs.pixels import Pixels
-from unmist.core import schedules as _schedules  # noqa: F401 - fills the family
+from unmist.conditions import label as _label  # noqa: F401 - fills the family
+from unmist.conditions import number as _number  # noqa: F401
+from unmist.conditions.family import Condition, conditions
+from unmist.core import fitted as _fitted  # noqa: F401 - fills the family
+from unmist.core import schedules as _schedules  # noqa: F401
 from unmist.core import table as _table  # noqa: F401
 from unmist.core import unipc as _unipc  # noqa: F401
 from unmist.core.default import default_solver, default_spacing
@@ -55,6 +60,7 @@ FAMILIES: dict[type, Kinds] = {
     Solver: solvers,
     Spacing: spacings,
     Variance: variances,
+    Condition: conditions,
 }
 
 SCORES = ("frechet", "coverage", "held")
@@ -66,6 +72,7 @@ EDITS = {  # numbers that edit a plan, and the most that makes sense of each
     "churn_gain": 10,
     "langevin": 1000,
 }
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 SIZES = {"tiny": 16, "small": 32, "medium": 64, "large": 128}  # the width of a U-Net
 DEPTHS = {"tiny": (64, 4), "small": (128, 4), "medium": (192, 6), "large": (384, 6)}  # of a DiT
 
@@ -164,7 +171,10 @@ class Measuring:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything needed to repeat a run. `shape` and `codec` are measured when it starts."""
+    """Everything needed to repeat a run. `shape` and `codec` are measured when it starts.
+
+    conditions: what the network is told of each sample, by name, and what is open in them.
+    """
 
     data: Data = field(default_factory=Data)
     schedule: Schedule = field(default_factory=lambda: Exploding(sigma_min=0.01))
@@ -173,6 +183,7 @@ class Recipe:
     weighting: Weighting = field(default_factory=Simple)
     variance: Variance = field(default_factory=Fixed)
     network: Network = field(default_factory=UNet)
+    conditions: dict[str, Condition] = field(default_factory=dict)
     optimizer: AdamW = field(default_factory=AdamW)
     average: Average = field(default_factory=Average)
     training: Schooling = field(default_factory=Schooling)
@@ -232,6 +243,10 @@ def checked(recipe: Recipe) -> Recipe:
         raise BadInput("training.drop lies in 0 … 1, training.seed in 0 … 2^63-1", where="recipe")
     if recipe.sampling.steps < 1:
         raise BadInput(f"sampling.steps {recipe.sampling.steps}", where="recipe", mend="1 or more")
+    for name in recipe.conditions:
+        if not _NAME.fullmatch(name):
+            mend = "small letters, digits and _, up to 32"
+            raise BadInput(f"no name for a condition: '{name[:40]}'", where="recipe", mend=mend)
     whole = math.ceil(plan.samples / plan.batch) * plan.batch
     return replace(recipe, training=replace(plan, samples=whole))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from unmist.base.faults import BadInput
 from unmist.codecs.pixels import Pixels
 from unmist.data.dataset import DataSet
+from unmist.run.given import like, settle
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Measuring, Recipe, Saving, read_recipe
 
@@ -15,7 +16,7 @@ MEASURABLE = 100  # held-out pictures: below that neither distance nor the copie
 
 
 def measured(recipe: Recipe, data: DataSet) -> Recipe:
-    """The recipe with shape, codec and saving points filled in from the data."""
+    """The recipe with shape, codec, conditions and saving points filled in from the data."""
     codec = recipe.codec or Pixels.measure(data.values[data.train])
     plan, saving = recipe.training, recipe.saving
 
@@ -27,7 +28,7 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
         look=every(saving.look, 10),
         held=every(saving.held, 10),
     )
-    recipe = replace(recipe, shape=data.shape, codec=codec, saving=points)
+    recipe = settle(replace(recipe, shape=data.shape, codec=codec, saving=points), data)
     return replace(recipe, measuring=_measuring(recipe, data))
 
 
@@ -53,6 +54,7 @@ def same_recipe(asked: Recipe, folder: Path, *, any_length: bool = False) -> Non
     """Refuse to resume under another recipe; what was measured at the start does not count."""
     there = read_recipe(folder / "recipe.toml")
     asked = replace(asked, shape=there.shape, codec=there.codec, saving=there.saving)
+    asked = replace(asked, conditions=like(asked.conditions, there.conditions))
     if asked.measuring.every == 0:  # chosen from the length when the run began
         chosen = replace(asked.measuring, every=there.measuring.every)
         asked = replace(asked, measuring=chosen)

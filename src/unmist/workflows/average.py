@@ -14,10 +14,11 @@ from unmist.metrics.frechet import frechet_score
 from unmist.nn.memory import keep_freed_memory
 from unmist.run.averages import Stored, averaged, reach, stored_averages, write_averaged
 from unmist.run.course import stored
+from unmist.run.given import given_of
 from unmist.run.model import joined
 from unmist.run.recipe import Recipe, read_recipe
 from unmist.run.weights import fill
-from unmist.workflows.midway import draw, held_out, referee
+from unmist.workflows.midway import draw, held_out, referee, shown
 from unmist.workflows.order import Order, opened
 
 __all__ = ["SCORES", "WIDTHS", "Made", "Tried", "average", "search"]
@@ -98,10 +99,11 @@ def _beside(width: float, score: Tensor, missed: float, best: Tensor) -> Tried:
 
 def _scorer(folder: Path, recipe: Recipe, data: DataSet, by: str) -> Callable[[nn.Module], Tensor]:
     """A network's score: the losses (n,) of held-out rows, or one distance (1,)."""
+    given = given_of(recipe, data, torch.device("cpu"))
     if by == "held":
 
         def losses(net: nn.Module) -> Tensor:
-            rows = held_out(net, recipe, data)
+            rows = held_out(net, recipe, data, given)
             if rows is None:
                 mend = "16 are needed; choose the width yourself, with --width"
                 raise BadInput("too few held-out rows", where=data.name, mend=mend)
@@ -111,7 +113,8 @@ def _scorer(folder: Path, recipe: Recipe, data: DataSet, by: str) -> Callable[[n
     judge = referee(data, folder)
 
     def distance(net: nn.Module) -> Tensor:
-        found = extract(judge.features, draw(net, recipe, SAMPLES, STEPS, "average"))
+        cond = shown(data, given, SAMPLES)
+        found = extract(judge.features, draw(net, recipe, SAMPLES, STEPS, "average", cond))
         score = frechet_score(found, judge.train[1], judge.held[1], features=judge.features.name)
         return torch.tensor([score.value], dtype=torch.float64)
 

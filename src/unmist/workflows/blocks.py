@@ -19,11 +19,12 @@ from unmist.base.noise import keyed
 from unmist.data.dataset import DataSet
 from unmist.data.opening import open_data
 from unmist.metrics.features import Features, extract
+from unmist.run.given import given_of
 from unmist.run.model import WEIGHTS, Model, load
 from unmist.run.picture import read_settings
 from unmist.run.recipe import Data
 from unmist.workflows.judging import Judge, probabilities
-from unmist.workflows.sample import Shot, sample
+from unmist.workflows.sample import Shot, Told, sample
 from unmist.workflows.sealed import read_sealed, write_sealed
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Reference",
     "Rows",
     "divided",
+    "follows_data",
     "kept_blocks",
     "make_block",
     "missing",
@@ -163,11 +165,15 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What a process needs to make blocks: the job, its source opened, the features."""
+    """What a process needs to make blocks: the job, its source opened, the features.
+
+    told: the conditions of samples by their numbers, where the data say them.
+    """
 
     job: Job
     opened: Model | Chosen
     features: Features
+    told: Told | None = None
 
 
 def part_of(job: Job, data: DataSet | None = None) -> Part:
@@ -180,9 +186,26 @@ def part_of(job: Job, data: DataSet | None = None) -> Part:
             mend="measure with --processes 1",
         )
     if isinstance(job.source, Drawn):
-        return Part(job, job.source.open(), features)
+        model = job.source.open()
+        return Part(job, model, features, told_by(job, model, data))
     known = data if job.source.reference == job.reference else None
     return Part(job, job.source.open(known), features)
+
+
+def follows_data(job: Job, model: Model) -> bool:
+    """Whether samples are drawn with the conditions of the data: its own, and nothing is wished."""
+    assert isinstance(job.source, Drawn)
+    own = job.reference.data == model.recipe.data and job.source.shot.wish is None
+    return own and bool(model.recipe.conditions)
+
+
+def told_by(job: Job, model: Model, data: DataSet) -> Told | None:
+    """The conditions of held-out rows in turn, in an order that is always the same."""
+    if not follows_data(job, model):
+        return None
+    given = given_of(model.recipe, data, model.device)
+    rows = keyed(0, "told").permutation(data.held)
+    return lambda ids: given(rows[np.asarray(ids) % len(rows)])
 
 
 def divided(count: int, size: int) -> tuple[Block, ...]:
@@ -221,7 +244,7 @@ def _pixels(part: Part, block: Block) -> tuple[np.ndarray, int]:
     assert isinstance(part.job.source, Drawn)
     shot = part.job.source.shot
     shot = replace(shot, first=shot.first + first, count=last - first)
-    drawn = sample(part.opened, shot)
+    drawn = sample(part.opened, shot, part.told)
     return drawn.pixels, drawn.calls
 
 

@@ -21,7 +21,17 @@ from unmist.run.model import Model, load
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Data
 from unmist.run.story import read_story
-from unmist.workflows.blocks import Block, Drawn, Job, Reference, Rows, divided, missing, stream
+from unmist.workflows.blocks import (
+    Block,
+    Drawn,
+    Job,
+    Reference,
+    Rows,
+    divided,
+    follows_data,
+    missing,
+    stream,
+)
 from unmist.workflows.judging import CLASSIFIER, Judge
 from unmist.workflows.likelihood import ROUTES, bits_per_dimension
 from unmist.workflows.measures import NEAR_MOST, Found, measured
@@ -342,6 +352,7 @@ def _settings(task: _Task, found: Found) -> dict[str, object]:
     if task.model is None or not isinstance(task.source, Drawn):
         return {"pictures": task.name, "fingerprint": task.identity, **told}
     calls = int(next(stream(found.job, found.blocks, "calls")))
+    told |= {"wish": "as the held-out rows"} if follows_data(found.job, task.model) else {}
     return {**settings_of(task.model, task.source.shot, calls), **told}
 
 

@@ -12,6 +12,7 @@ from unmist.core.walk import State
 from unmist.run.model import Model
 from unmist.run.picture import flat, grid, save_film, save_picture
 from unmist.workflows.sample import Samples, Shot, settings_of
+from unmist.workflows.wishes import own_wish
 
 __all__ = ["Written", "developed", "save_denoising", "save_grid", "save_samples", "zoom_for"]
 
@@ -67,7 +68,7 @@ def save_samples(samples: Samples, shot: Shot, folder: Path) -> Written:
     pictures = []
     for number, picture in enumerate(flat(samples.pixels), start=shot.first):
         path = folder / f"{shot.seed}-{number:06}.png"
-        save_picture(path, picture, {**samples.settings, "sample": number, "kind": "sample"})
+        save_picture(path, picture, {**_of(samples, number), "kind": "sample"})
         pictures.append(path)
     whole = save_grid(samples, folder / "grid.png") if len(pictures) > 1 else None
     array = None
@@ -76,6 +77,13 @@ def save_samples(samples: Samples, shot: Shot, folder: Path) -> Written:
         with files.whole(array) as beside:
             np.save(beside, samples.pixels)
     return Written(tuple(pictures), whole, None, array)
+
+
+def _of(samples: Samples, number: int) -> dict[str, object]:
+    """The settings of one sample: its number, and of what was wished its own."""
+    told = {**samples.settings, "sample": number}
+    wish = told.get("wish")
+    return {**told, "wish": own_wish(wish, number)} if isinstance(wish, dict) else told
 
 
 def save_grid(samples: Samples, path: Path) -> Path:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
+from unmist.core.condition import Cond
 from unmist.core.plan import descend
 from unmist.core.walk import final, started, walk
 from unmist.data.dataset import DataSet
@@ -19,6 +20,7 @@ from unmist.metrics.diversity import diversity
 from unmist.metrics.features import ClassifierFeatures, extract
 from unmist.metrics.frechet import frechet_score
 from unmist.run.course import Course
+from unmist.run.given import Given
 from unmist.run.model import denoiser_of
 from unmist.run.picture import grid, save_picture
 from unmist.run.recipe import Recipe
@@ -38,6 +40,7 @@ __all__ = [
     "look",
     "measure",
     "referee",
+    "shown",
     "watched",
 ]
 
@@ -113,8 +116,19 @@ def _seen(features: ClassifierFeatures, data: DataSet, rows: np.ndarray) -> tupl
     return pictures, extract(features, pictures)
 
 
-def draw(net: nn.Module, recipe: Recipe, count: int, steps: int, purpose: str) -> Tensor:
-    """uint8 (count, c, *s) from a network at fixed seeds, by the recipe's solver and spacing."""
+def shown(data: DataSet, given: Given, count: int) -> Cond | None:
+    """The conditions samples are drawn with: of held-out rows, always the same, in turn."""
+    rows = data.held if len(data.held) else data.train
+    return given(np.resize(keyed(0, "shown").permutation(rows), count))
+
+
+def draw(
+    net: nn.Module, recipe: Recipe, count: int, steps: int, purpose: str, cond: Cond | None = None
+) -> Tensor:
+    """uint8 (count, c, *s) from a network at fixed seeds, by the recipe's solver and spacing.
+
+    cond: the conditions of all `count` rows.
+    """
     chosen, codec = recipe.sampling, recipe.codec
     assert codec is not None
     device = next(net.parameters()).device
@@ -124,7 +138,8 @@ def draw(net: nn.Module, recipe: Recipe, count: int, steps: int, purpose: str) -
     for ids in torch.arange(count).split(64):
         noise = Noise(0, purpose, tuple(ids.tolist()))
         x = started(torch.zeros(len(ids), *recipe.shape, device=device), plan, noise)
-        states = walk(denoise, x, plan, chosen.solver, noise, spread=denoise)
+        own = None if cond is None else cond.rows(ids.to(device))
+        states = walk(denoise, x, plan, chosen.solver, noise, own, spread=denoise)
         parts.append(codec.decode(final(states).x).cpu())
     return torch.cat(parts)
 
@@ -135,7 +150,8 @@ def measure(course: Course, judge: Referee) -> tuple[Midway, list[Alarm]]:
     The alarms that this measure raises, told before or not.
     """
     asked, net = course.recipe.measuring, course.learner.ema
-    pixels = draw(net, course.recipe, asked.samples, asked.steps, "midway")
+    cond = shown(course.data, course.given, asked.samples)
+    pixels = draw(net, course.recipe, asked.samples, asked.steps, "midway", cond)
     found = extract(judge.features, pixels)
     distance = frechet_score(found, judge.train[1], judge.held[1], features=judge.features.name)
     variety = diversity(judge.held[1], found)
@@ -196,13 +212,15 @@ def _value(course: Course, found: Midway) -> float:
         case "coverage":
             return found.coverage
         case "held":
-            rows = held_out(course.learner.ema, course.recipe, course.data)
+            rows = held_out(course.learner.ema, course.recipe, course.data, course.given)
             return float(rows[0].mean()) if rows else float("nan")
         case _:
             return found.frechet
 
 
-def held_out(net: nn.Module, recipe: Recipe, data: DataSet) -> tuple[Tensor, Tensor] | None:
+def held_out(
+    net: nn.Module, recipe: Recipe, data: DataSet, given: Given
+) -> tuple[Tensor, Tensor] | None:
     """The loss and log(sigma/alpha) of up to 512 held-out rows, always the same; None for few."""
     rows, codec = data.held[:HELD], recipe.codec
     if len(rows) < LEAST:
@@ -210,15 +228,15 @@ def held_out(net: nn.Module, recipe: Recipe, data: DataSet) -> tuple[Tensor, Ten
     assert codec is not None
     device = next(net.parameters()).device
 
-    def fetch(chosen: np.ndarray) -> tuple[Tensor, None]:
-        return codec.encode(torch.from_numpy(data.values[chosen]).to(device)), None
+    def fetch(chosen: np.ndarray) -> tuple[Tensor, Cond | None]:
+        return codec.encode(torch.from_numpy(data.values[chosen]).to(device)), given(chosen)
 
     return held_rows(net, recipe.objective, Batches(len(rows), fetch), rows)
 
 
 def watched(course: Course) -> tuple[HeldLoss | None, list[Alarm]]:
     """The averaged network on held-out rows, and whether its loss has turned."""
-    rows = held_out(course.learner.ema, course.recipe, course.data)
+    rows = held_out(course.learner.ema, course.recipe, course.data, course.given)
     if rows is None:
         return None, []
     now = Judged(course.learner.seen, *rows, course.learner.health.slow)
@@ -233,7 +251,8 @@ def look(course: Course, count: int = 25) -> Path | None:
     recipe = course.recipe
     if len(recipe.shape) != 3 or recipe.codec is None:
         return None
-    pixels = draw(course.learner.ema, recipe, count, 12, "look").numpy()
+    cond = shown(course.data, course.given, count)
+    pixels = draw(course.learner.ema, recipe, count, 12, "look", cond).numpy()
     path = course.folder / "looks" / f"{course.learner.seen:09d}.png"
     path.parent.mkdir(exist_ok=True)
     told = {"kind": "look", "model": course.folder.resolve().name, "look": course.learner.seen}

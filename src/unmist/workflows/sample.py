@@ -1,6 +1,6 @@
 """Samples from a model: seeds to noise, the walk, decoding (slide 5)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.base.noise import Noise
+from unmist.core.condition import Cond
 from unmist.core.denoiser import Chunked
 from unmist.core.plan import Plan
 from unmist.core.solver import Solver
@@ -18,8 +19,12 @@ from unmist.nn.memory import keep_freed_memory
 from unmist.run.model import Model
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Sampling
+from unmist.workflows.wishes import Wish, asking, wished
 
-__all__ = ["Samples", "Shot", "sample", "sampling", "settled"]
+__all__ = ["Samples", "Shot", "Told", "sample", "sampling", "settled"]
+
+Told = Callable[[Sequence[int]], Cond | None]
+"""The conditions of samples by their numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,9 @@ class Shot:
     """What to draw: sample i of seed s is one picture, whatever else is drawn with it.
 
     steps to langevin: as in the recipe's Sampling, None for the model's own; exact: bit-equal in
-    any company, slower for few; first: the number of the first sample.
+    any company, slower for few; first: the number of the first sample; wish: what is asked, by the
+    names of the model's conditions, several values taken in turn (None: all classes in turn, where
+    it knows classes; {}: nothing).
     """
 
     count: int = 16
@@ -45,6 +52,7 @@ class Shot:
     langevin: int | None = None
     exact: bool = False
     batch: int = 64
+    wish: dict[str, Wish] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +78,16 @@ def plan_of(model: Model, shot: Shot) -> tuple[Plan, Sampling]:
     return chosen.plan(model.schedule), chosen
 
 
-def sampling(model: Model, shot: Shot) -> Iterator[tuple[int, State]]:
-    """Every state of every batch, with the number of its first sample."""
+def sampling(model: Model, shot: Shot, told: Told | None = None) -> Iterator[tuple[int, State]]:
+    """Every state of every batch, with the number of its first sample.
+
+    told: the conditions of samples by their numbers, in place of the shot's wish.
+    """
     if shot.count < 1 or shot.batch < 1 or shot.first < 0:
         raise BadInput("count and batch are 1 or more, first 0 or more", where="sample")
     keep_freed_memory()
     plan, chosen = plan_of(model, shot)
+    told = told or asking(model, shot.wish)
     base = model.denoiser
     denoise = Chunked(base, spreads=base) if shot.exact else base
     for start in range(shot.first, shot.first + shot.count, shot.batch):
@@ -83,16 +95,16 @@ def sampling(model: Model, shot: Shot) -> Iterator[tuple[int, State]]:
         noise = Noise(shot.seed, "sample", ids)
         like = torch.zeros(len(ids), *model.shape, device=model.device)
         x = started(like, plan, noise)
-        for state in walk(denoise, x, plan, chosen.solver, noise, spread=denoise):
+        for state in walk(denoise, x, plan, chosen.solver, noise, told(ids), spread=denoise):
             yield start, state
 
 
-def sample(model: Model, shot: Shot | None = None) -> Samples:
+def sample(model: Model, shot: Shot | None = None, told: Told | None = None) -> Samples:
     """`sampling`, drained and decoded."""
     shot = shot or Shot()
     last: dict[int, Tensor] = {}
     calls = 0
-    for start, state in sampling(model, shot):
+    for start, state in sampling(model, shot, told):
         last[start], calls = state.x, state.calls
     pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
     return Samples(pixels, settings_of(model, shot, calls), calls)
@@ -110,4 +122,5 @@ def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
         "nfe": calls,
         "shape": list(model.shape),
         "sampling": to_plain(chosen, FAMILIES),
+        "wish": {name: list(texts) for name, texts in wished(model, shot.wish).items()},
     }

@@ -10,11 +10,12 @@ from unmist.run.picture import read_settings
 from unmist.run.plain import from_plain, set_path, to_plain
 from unmist.run.recipe import EDITS, FAMILIES, Sampling
 from unmist.workflows.sample import Shot, settled
+from unmist.workflows.wishes import wished
 
 __all__ = ["MOST", "altered_shot", "shot_like", "whole_shot"]
 
 MOST = 1_000_000  # samples, or steps, in one go: beyond it is a slip of the finger
-_KNOWN = ("model", "hash", "sample", "seed", "eta", "exact", "nfe", "shape", "sampling")
+_KNOWN = ("model", "hash", "sample", "seed", "eta", "exact", "nfe", "shape", "sampling", "wish")
 _UNEDITED = {name: getattr(Sampling(), name) for name in ("larger", *EDITS)}  # of older pictures
 _MINE = (*_KNOWN, "version", "count", "kind")
 
@@ -31,6 +32,7 @@ def altered_shot(model: Model, shot: Shot, settings: Mapping[str, object]) -> Sh
         table = set_path(table, path, value)
     shot = checked_shot(from_plain(table, Shot, FAMILIES, "sample"))
     settled(model, shot)  # refused here where its settings do not go together
+    wished(model, shot.wish)
     return shot
 
 
@@ -81,6 +83,7 @@ def _shot_of(told: Mapping[str, object], picture: Path) -> Shot:
         "seed": told["seed"],
         "eta": told.get("eta", 0.0),
         "exact": told.get("exact", False),
+        **({"wish": told["wish"]} if "wish" in told else {}),
         **(sampling if isinstance(sampling, dict) else {"sampling": sampling}),
     }
     try:

@@ -23,6 +23,7 @@ from unmist.run.course import (
     resume,
     stored,
 )
+from unmist.run.given import given_of, settle
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.parent import parent_of
@@ -108,7 +109,8 @@ def _disk(recipe: Recipe, parameters: int) -> int:
 
 def _speed(recipe: Recipe, data: DataSet, order: Order) -> tuple[float, int]:
     """Samples a second of updates that are thrown away, after two to warm up; parameters."""
-    learner = learner_of(recipe, data, torch.device(machine_of(order).device))
+    device = torch.device(machine_of(order).device)
+    learner = learner_of(recipe, data, given_of(recipe, data, device))
     for _ in range(2):
         learner.advance()
     start, first = time.perf_counter(), learner.seen
@@ -152,6 +154,7 @@ def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iter
     recipe = checked(recipe)
     # before the folder is made: what is refused leaves nothing behind
     parent, data = parent_of(order.start, recipe), opened(recipe, order)
+    settle(recipe, data)
     with hold(to), stoppable() as stop:
         course = _course(recipe, to, order, data, parent)
         for notice in (*course.notices, *_standing(course)):

@@ -1,0 +1,83 @@
+"""What is wished of a model, by the names of its conditions: read, refused, made a `Cond`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from unmist.base.faults import BadInput
+from unmist.base.kinds import did_you_mean
+from unmist.conditions.family import Reader
+from unmist.core.condition import Cond
+from unmist.run.given import cond_of
+from unmist.run.model import Model
+
+__all__ = ["Asking", "Wish", "asking", "named", "own_wish", "wished"]
+
+Wish = str | int | float | tuple[str | int | float, ...]
+"""A value as people write it, or several that the samples take in turn; "" is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """The conditions of samples by their numbers: sample i has value i of each list, in turn."""
+
+    model: Model
+    plain: dict[str, tuple[Reader, Sequence]]
+
+    def __call__(self, ids: Sequence[int]) -> Cond | None:
+        """The conditions of these samples; None where nothing is wished."""
+        if not self.plain:
+            return None
+        rows = {
+            name: (reader, [values[number % len(values)] for number in ids])
+            for name, (reader, values) in self.plain.items()
+        }
+        return cond_of(rows, self.model.device)
+
+
+def wished(model: Model, wish: Mapping[str, Wish] | None) -> dict[str, tuple[str, ...]]:
+    """The wish as texts by name. Nothing said: what each condition draws in turn (all classes).
+
+    Raises BadInput for a name or a value that the model cannot follow, saying what it can.
+    """
+    known = model.recipe.conditions
+    if wish is None:
+        return {name: part.turn() for name, part in known.items() if part.turn()}
+    found = {}
+    for name, value in wish.items():
+        if name not in known:
+            mend = did_you_mean(name, list(known)) if known else "ask without: it follows nothing"
+            raise BadInput(f"this model follows no '{name[:40]}'", where="wish", mend=mend)
+        texts = tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)
+        for text in filter(None, texts):
+            known[name].wish(text)
+        if any(texts):
+            found[name] = texts
+    return found
+
+
+def asking(model: Model, wish: Mapping[str, Wish] | None) -> Asking:
+    """The conditions of a wish. Raises BadInput as `wished` does."""
+    plain = {}
+    for name, texts in wished(model, wish).items():
+        part = model.recipe.conditions[name]
+        plain[name] = part.reader(), [part.wish(text) if text else None for text in texts]
+    return Asking(model, plain)
+
+
+def own_wish(wish: Mapping[str, Sequence[str]], number: int) -> dict[str, str]:
+    """What sample `number` has of a wish."""
+    return {name: texts[number % len(texts)] for name, texts in wish.items()}
+
+
+def named(model: Model, kind: type, flag: str) -> str:
+    """The name of the model's only condition of a kind, which a flag means. Raises BadInput."""
+    known = model.recipe.conditions
+    names = [name for name, part in known.items() if isinstance(part, kind)]
+    if len(names) != 1:
+        follows = ", ".join(known) or "nothing"
+        raise BadInput(
+            f"this model has {len(names) or 'no'} such condition{'s' * (len(names) > 1)}",
+            where=flag,
+            mend=f"it follows {follows}; say --want name=value",
+        )
+    return names[0]
