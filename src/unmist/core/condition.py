@@ -1,6 +1,6 @@
 """Conditions: named values with a keep mask for each name, and the three sockets of a network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -79,6 +79,25 @@ class Cond:
         return Cond(
             values, {name: torch.cat([part.kept(name) for part in parts]) for name in names}
         )
+
+    @staticmethod
+    def alike(conds: "Sequence[Cond | None]", sizes: Sequence[int]) -> "Cond | None":
+        """One Cond of all rows in order; a name that a part of `sizes` rows lacks is kept in none.
+
+        None where no part has any.
+        """
+        known = {name: cond for cond in conds if cond is not None for name in cond.values}
+        if not known:
+            return None
+        parts = []
+        for cond, size in zip(conds, sizes, strict=True):
+            own = cond or Cond({})
+            nothing = torch.zeros(size, dtype=torch.int64)
+            lent = {name: other.rows(nothing) for name, other in known.items()}
+            values = {n: (own if n in own.values else lent[n]).values[n] for n in known}
+            keep = {n: own.kept(n) if n in own.values else lent[n].kept(n) & False for n in known}
+            parts.append(Cond(values, keep))
+        return Cond.join(parts)
 
 
 def _cat(values: list[Tensor | Tokens]) -> Tensor | Tokens:

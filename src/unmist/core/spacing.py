@@ -117,7 +117,9 @@ class Logistic:
 
     def __call__(self, schedule: Schedule, steps: int) -> Level:
         """(steps,) levels."""
-        top, bottom = self._quantile(schedule.top), self._quantile(schedule.bottom)
+        top, bottom = (
+            float(self.quantile(end.log_ratio)) for end in (schedule.top, schedule.bottom)
+        )
         most = min(top, 1 / (1 + (self.center / (self.high or math.inf)) ** (1 / self.width)))
         least = max(bottom, 1 / (1 + (self.center / self.low) ** (1 / self.width)))
         if not least < most:
@@ -125,7 +127,7 @@ class Logistic:
         falling = most + ramp(steps) * (max(least, most / steps) - most)
         exact = schedule.top if most == top else None
         inner = falling[1:] if exact else falling
-        levels = schedule.process(-2 * self._log_ratio(inner))
+        levels = schedule.process(-2 * self.log_ratio(inner))
         if exact is None:
             return levels
         return Level(
@@ -133,10 +135,12 @@ class Logistic:
             torch.cat([exact.sigma.reshape(1), levels.sigma]),
         )
 
-    def _quantile(self, level: Level) -> float:
-        return float(torch.sigmoid((level.log_ratio - math.log(self.center)) / self.width))
+    def quantile(self, log_ratio: Tensor) -> Tensor:
+        """q of log(sigma/alpha): 0 at DATA, 1 at NOISE."""
+        return torch.sigmoid((log_ratio - math.log(self.center)) / self.width)
 
-    def _log_ratio(self, quantile: Tensor) -> Tensor:
+    def log_ratio(self, quantile: Tensor) -> Tensor:
+        """Its inverse."""
         return math.log(self.center) + self.width * torch.special.logit(quantile)
 
 

@@ -15,7 +15,17 @@ from unmist.core.plan import Plan, Renoise
 from unmist.core.solver import Answer, Ask, Seen, Solver
 from unmist.core.variance import Spread
 
-__all__ = ["State", "Trace", "final", "serve", "started", "trace", "walk"]
+__all__ = [
+    "State",
+    "Trace",
+    "final",
+    "serve",
+    "started",
+    "together",
+    "trace",
+    "until_ask",
+    "walk",
+]
 
 
 class State(NamedTuple):
@@ -121,15 +131,15 @@ def serve(
 ) -> Iterator[tuple[int, State]]:
     """Drive many traces, of any plans and solvers, with one call of the denoiser a round.
 
-    Samples must agree in shape behind the batch axis, and conditions in their names. Yields
-    (number of the trace, its state) as they come.
+    Samples must agree in shape behind the batch axis. Yields (number of the trace, its state) as
+    they come.
     """
     conds = conds or [None] * len(traces)
     answers: dict[int, Answer | None] = dict.fromkeys(range(len(traces)))
     while answers:
         asks: dict[int, Ask] = {}
         for number, answer in answers.items():
-            for event in _until_ask(traces[number], answer):
+            for event in until_ask(traces[number], answer):
                 if isinstance(event, State):
                     yield number, event
                 else:
@@ -137,11 +147,11 @@ def serve(
         if not asks:
             return
         given = [conds[number] for number in asks]
-        together = _together(denoise, list(asks.values()), given, spread)
-        answers = dict(zip(asks, together, strict=True))
+        found = together(denoise, list(asks.values()), given, spread)
+        answers = dict(zip(asks, found, strict=True))
 
 
-def _until_ask(run: Trace, answer: Answer | None) -> Iterator[Ask | State]:
+def until_ask(run: Trace, answer: Answer | None) -> Iterator[Ask | State]:
     """Events of one trace up to and with its next question."""
     while True:
         try:
@@ -154,14 +164,12 @@ def _until_ask(run: Trace, answer: Answer | None) -> Iterator[Ask | State]:
         answer = None
 
 
-def _together(
+def together(
     denoise: Denoiser, asks: list[Ask], conds: list[Cond | None], spread: Spread | None
 ) -> list[Answer]:
     """One call for all questions, split again."""
     sizes = [len(ask.x) for ask in asks]
-    given = [cond for cond in conds if cond is not None]
-    assert len(given) in (0, len(asks)), "some requests with conditions, some without"
-    cond = Cond.join(given) if given else None
+    cond = Cond.alike(conds, sizes)
     here = stacked([ask.here.rows(n) for ask, n in zip(asks, sizes, strict=True)])
     there = stacked([ask.there.rows(n) for ask, n in zip(asks, sizes, strict=True)])
     x, wide = torch.cat([ask.x for ask in asks]), any(ask.spread for ask in asks)
