@@ -100,6 +100,27 @@ class Mixture:
         at = level.like(x)
         return (at.alpha * self(x, level) - x) / at.sigma**2
 
+    def given(self, operator: Tensor, y: Tensor, sigma: float = 0.0) -> "Mixture":
+        """The exact law of x given y (m,) = operator (m, d) @ x + sigma*noise: a mixture again.
+
+        Raises ValueError where sigma = 0 and a part already knows a combination of y (its
+        covariance is singular there).
+        """
+        operator, y = operator.double(), y.double()
+        seen = torch.einsum("md,kde->kme", operator, self.covs)
+        inner = seen @ operator.T + sigma**2 * torch.eye(len(y), dtype=torch.float64)
+        factor, wrong = torch.linalg.cholesky_ex(inner)
+        if bool(wrong.any()):
+            raise ValueError("y holds a combination that a part of the mixture has no spread in")
+        off = y - self.means @ operator.T
+        gain = torch.cholesky_solve(seen, factor)
+        white = torch.linalg.solve_triangular(factor, off[:, :, None], upper=False)[:, :, 0]
+        size = factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        weights = (self.weights.log() - size - (white**2).sum(1) / 2).softmax(0)
+        covs = self.covs - gain.transpose(1, 2) @ seen
+        means = self.means + torch.einsum("kmd,km->kd", gain, off)
+        return Mixture(weights, means, (covs + covs.transpose(1, 2)) / 2)
+
     def sample(self, count: int, level: Level = DATA, seed: int = 0) -> Tensor:
         """(count, d) float64 exact draws of x_t at one level ()."""
         draw = keyed(seed, "exact samples")
