@@ -36,6 +36,10 @@ COMMANDS = {
     ),
     "train": Command("unmist.cli.train:train", "Train a model on a folder, an array or a set."),
     "sample": Command("unmist.cli.sample:sample", "Draw samples from a trained model."),
+    "tune": Command("unmist.cli.tune:tune", "Fit a model's short plans: better in 3 to 12 steps."),
+    "distill": Command(
+        "unmist.cli.distill:distill", "Teach a student to draw in 1, 2 or 4 steps."
+    ),
     "average": Command(
         "unmist.cli.average:average", "Choose the length of the weights' average after training."
     ),
@@ -44,6 +48,12 @@ COMMANDS = {
     ),
     "look": Command(
         "unmist.cli.look:app", "Look at data, a run, a picture's settings, noise, schedules."
+    ),
+    "publish": Command(
+        "unmist.cli.publish:publish", "Publish what passes every check, marked and recorded."
+    ),
+    "verify": Command(
+        "unmist.cli.verify:verify", "Ask a picture what it is, who made it, was it changed."
     ),
     "fetch": Command(
         "unmist.cli.fetch:fetch", "Fetch published weights that measure pictures, by name and hash."

@@ -26,6 +26,7 @@ __all__ = [
     "chained",
     "checked_ledger",
     "entries",
+    "following",
     "head_at",
     "read_ledger",
     "write_head",
@@ -99,6 +100,25 @@ def head_at(line: Line, key: bytes = b"") -> Head:
     """The head of a ledger whose last line this is."""
     keyed = _keyed(key, f"{line.number} {line.digest}") if key else ""
     return Head(line.number, line.digest, keyed)
+
+
+def following(found: Ledger, text: str, key: bytes = b"") -> Head | None:
+    """The head after this line, where it is the ledger's last, whole, torn or still missing one.
+
+    None where it does not follow, or something else is wrong with the ledger.
+    """
+    line = found.late or (found.lines[-1] if found.lines else None)
+    if found.faults:
+        return None
+    if line is not None and line.text == text:
+        return head_at(line, key)
+    if found.late or not text.encode().startswith(found.torn):
+        return None
+    try:
+        new = _line(text.encode(), found.head.count + 1, found.head.last, key)
+    except BadInput:
+        return None
+    return head_at(new, key)
 
 
 def write_head(folder: Path, head: Head) -> None:

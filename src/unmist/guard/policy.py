@@ -16,7 +16,7 @@ from unmist.guard.verdict import Limit
 
 __all__ = ["MARKS", "Copied", "Network", "Nudity", "Own", "Policy", "Rule", "Words", "rules"]
 
-MARKS = ("credentials",)
+MARKS = ("credentials", "watermark")
 """What a published picture carries beyond its settings."""
 
 

@@ -10,7 +10,17 @@ from unmist.guard.policy import Words
 
 __all__ = ["WordRules", "plain_words", "steering"]
 
-STEERING = ("prompt", "caption", "text", "words", "label", "class", "condition", "parameters")
+STEERING = (
+    "wish",
+    "prompt",
+    "caption",
+    "text",
+    "words",
+    "label",
+    "class",
+    "condition",
+    "parameters",
+)
 """A setting whose name holds one of these holds words that steered the picture."""
 
 
