@@ -9,6 +9,7 @@ from unmist.base.faults import BadInput
 from unmist.conditions.family import Column, conditions
 from unmist.conditions.label import Label
 from unmist.conditions.number import Number
+from unmist.conditions.text import Text
 from unmist.core.condition import Cond
 from unmist.networks.dit import DiT
 from unmist.networks.unet import UNet
@@ -21,6 +22,12 @@ from unmist.training.loop import Schooling, thinned
 SHAPE = (2, 6, 5)
 MEMBERS = {  # an open condition, what the data say of four rows, a wish, one it cannot follow
     "label": (Label(width=6), Column([1, 0, -1, 2], ("ant", "bee", "cat")), "bee", "bea"),
+    "text": (
+        Text(width=8, layers=1),
+        Column(["a red bee", "red", "", "two bees on a blue cat, red"]),
+        "a blue Bee!",
+        "one two three four five six seven eight",
+    ),
     "number": (Number(width=6), Column([0.5, 2.0, float("nan"), -1.0]), "1.5", "2.5"),
 }
 NETWORKS = {

@@ -78,10 +78,14 @@ class Draw:
     def _wish(self, model: "Model") -> "dict[str, Wish]":
         """What --class, --prompt and --want ask, by the names of the model's conditions."""
         from unmist.conditions.label import Label
+        from unmist.conditions.text import Text
         from unmist.workflows.wishes import named
 
         wish: dict[str, tuple[str, ...]] = {}
-        for flag, kind, values in (("--class", Label, self.class_),):
+        for flag, kind, values in (
+            ("--class", Label, self.class_),
+            ("--prompt", Text, self.prompt),
+        ):
             if values:
                 wish[named(model, kind, flag)] = values
         for pair in self.want:
@@ -111,6 +115,7 @@ def sample(
         Print one JSON object on stdout.
     """
     from unmist.run.model import load
+    from unmist.workflows.wishes import doubts
 
     place = to or model / "samples"
     if to is not None and to.suffix and to.suffix.lower() != ".png" and not to.is_dir():
@@ -120,6 +125,8 @@ def sample(
     draw = draw or Draw()
     loaded = load(model, weights=draw.weights)
     shot = draw.shot(loaded)
+    for doubt in doubts(loaded, shot.wish):
+        note(f"note: {doubt}")
     samples = drawn(loaded, shot, film=film)
     written = _written(samples, shot, place, film=film)
     if json:

@@ -60,6 +60,10 @@ class Condition(Protocol):
         """The plain value that a user means. BadInput where the condition cannot follow it."""
         ...
 
+    def doubt(self, text: str) -> str:
+        """What may not come out as meant, in words; "" for nothing."""
+        ...
+
     def turn(self) -> tuple[str, ...]:
         """The wishes drawn in turn where nothing is asked; none: it is then left out."""
         ...

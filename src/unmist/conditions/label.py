@@ -63,6 +63,10 @@ class Label:
             raise wrong_wish(f"no class '{text[:40]}'", did_you_mean(text, list(self.classes)))
         return self.classes.index(text)
 
+    def doubt(self, text: str) -> str:
+        """None: what can be followed is."""
+        return ""
+
     def turn(self) -> tuple[str, ...]:
         """Every class."""
         return self.classes

@@ -68,6 +68,10 @@ class Number:
             raise wrong_wish(f"'{text[:40]}' cannot be followed", mend)
         return value
 
+    def doubt(self, text: str) -> str:
+        """None: what can be followed is."""
+        return ""
+
     def turn(self) -> tuple[str, ...]:
         """Nothing."""
         return ()

@@ -50,10 +50,10 @@ class SelfAttention(nn.Module):
         self.mix = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Every place asks every place."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Every place asks every place, or those of mask (b, n) bool."""
         query, key, value = self.mix(x).chunk(3, 2)
-        return self.out(attend(query, key, value, self.heads, None))
+        return self.out(attend(query, key, value, self.heads, mask))
 
 
 class CrossAttention(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from unmist.base.faults import BadInput
 from unmist.conditions.family import Column, Condition, Reader
 from unmist.conditions.label import Label
+from unmist.conditions.text import Text
 from unmist.core.condition import Cond, Tokens
 from unmist.data.dataset import DataSet
 from unmist.run.recipe import Recipe
@@ -63,6 +64,8 @@ def column_of(name: str, condition: Condition, data: DataSet) -> Column:
     match condition:
         case Label():
             values, what = data.labels, "labels"
+        case Text():
+            values, what = data.captions, "captions"
         case _:
             values, what = data.given.get(name), f"column '{name}'"
     if values is None:

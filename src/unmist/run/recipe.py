@@ -12,6 +12,7 @@ from unmist.base.kinds import Kinds, did_you_mean
 from unmist.codecs.pixels import Pixels
 from unmist.conditions import label as _label  # noqa: F401 - fills the family
 from unmist.conditions import number as _number  # noqa: F401
+from unmist.conditions import text as _text  # noqa: F401
 from unmist.conditions.family import Condition, conditions
 from unmist.core import fitted as _fitted  # noqa: F401 - fills the family
 from unmist.core import schedules as _schedules  # noqa: F401

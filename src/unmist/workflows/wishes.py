@@ -10,7 +10,7 @@ from unmist.core.condition import Cond
 from unmist.run.given import cond_of
 from unmist.run.model import Model
 
-__all__ = ["Asking", "Wish", "asking", "named", "own_wish", "wished"]
+__all__ = ["Asking", "Wish", "asking", "doubts", "named", "own_wish", "wished"]
 
 Wish = str | int | float | tuple[str | int | float, ...]
 """A value as people write it, or several that the samples take in turn; "" is none."""
@@ -62,6 +62,14 @@ def asking(model: Model, wish: Mapping[str, Wish] | None) -> Asking:
         part = model.recipe.conditions[name]
         plain[name] = part.reader(), [part.wish(text) if text else None for text in texts]
     return Asking(model, plain)
+
+
+def doubts(model: Model, wish: Mapping[str, Wish] | None) -> list[str]:
+    """What of a wish may not come out as meant, a sentence each."""
+    known = model.recipe.conditions
+    pairs = [(name, text) for name, texts in wished(model, wish).items() for text in texts if text]
+    found = [(name, known[name].doubt(text)) for name, text in pairs]
+    return list(dict.fromkeys(f"{name}: {doubt}" for name, doubt in found if doubt))
 
 
 def own_wish(wish: Mapping[str, Sequence[str]], number: int) -> dict[str, str]:
