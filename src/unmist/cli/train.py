@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unmist.run.recipe import Recipe
     from unmist.workflows.train import Estimate, Order
 
-__all__ = ["Way", "What", "train"]
+__all__ = ["Way", "What", "show", "train"]
 
 
 @Parameter(name="*")
@@ -122,7 +122,7 @@ def train(
     order, recipe = way.order(), what.recipe_for(data)
     located(recipe.data.source)  # before a folder is made for the run
     if plan:
-        _show(planned(recipe, order), json=json)
+        show(planned(recipe, order), json=json)
         return 0
     to = way.to or Path("runs") / Path(recipe.data.source).stem
     if not json:
@@ -135,7 +135,8 @@ def train(
     return 0
 
 
-def _show(estimate: "Estimate", *, json: bool) -> None:
+def show(estimate: "Estimate", *, json: bool) -> None:
+    """What `--plan` says of a run."""
     if json:
         emit({key: value for key, value in asdict(estimate).items() if key != "recipe"})
         return

@@ -17,6 +17,7 @@ from unmist.core.variance import Fixed, Variance
 __all__ = [
     "Draw",
     "EdmWeight",
+    "Lesson",
     "LogNormal",
     "LogitNormal",
     "MinSnr",
@@ -42,6 +43,20 @@ class Weighting(Protocol):
 
     def __call__(self, level: Level, prediction: Prediction) -> Tensor:
         """(b,)."""
+        ...
+
+
+class Lesson(Protocol):
+    """What a training loop minimises: `Objective`, or what a student is taught."""
+
+    def levels(self, u: Tensor) -> Level:
+        """The levels (b,) of u (b,) float64 in (0, 1)."""
+        ...
+
+    def __call__(
+        self, net: Network, x0: Tensor, eps: Tensor, level: Level, cond: Cond | None = None
+    ) -> Tensor:
+        """Loss a row (b,)."""
         ...
 
 

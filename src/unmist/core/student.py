@@ -41,6 +41,14 @@ class Interval:
             )
         return self.denoise(x, here, cond, there=there)
 
+    def spread(
+        self, x: Tensor, here: Level, cond: Cond | None = None, *, there: Level
+    ) -> tuple[Tensor, Tensor]:
+        """A student's steps have no variance: BadInput."""
+        raise BadInput(
+            "a student's steps are without noise", where="student", mend="draw with solver euler"
+        )
+
     def _knows(self, here: Level, there: Level) -> bool:
         logs = torch.tensor([*map(math.log, self.ratios), -math.inf], dtype=torch.float64)
         far, place = (here.log_ratio[..., None] - logs[:-1]).abs().min(-1)

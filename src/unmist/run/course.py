@@ -13,6 +13,7 @@ from unmist.base import files
 from unmist.base.faults import BadInput, Diverged
 from unmist.base.machine import Machine, differences, facts
 from unmist.core.condition import Cond
+from unmist.core.objective import Lesson
 from unmist.data.dataset import DataSet
 from unmist.run import averages, checkpoint
 from unmist.run.best import Best, keep_best
@@ -21,6 +22,7 @@ from unmist.run.model import WEIGHTS, Model, joined
 from unmist.run.recipe import Recipe, read_recipe, write_recipe
 from unmist.run.weights import fill, load_weights, write_weights
 from unmist.training.alarms import Alarm, Watch
+from unmist.training.distill import Distilling
 from unmist.training.ema import Tracks
 from unmist.training.loop import Batches, Learner, Stats
 
@@ -36,7 +38,8 @@ __all__ = [
 OURS = frozenset(
     (
         *("about.json", "card.md", "log.jsonl", "looks", "measures", "recipe.toml", "report.html"),
-        *("samples", "scores.json", "state", "weights"),
+        *("samples", "scores.json", "state", "tuned.json", "weights"),
+        *("student-1", "student-2", "student-4"),
     )
 )
 
@@ -148,8 +151,11 @@ class Course:
         return f"{why} at {seen} samples: back to {self.learner.seen}, rate times {slower:g}"
 
 
-def learner_of(recipe: Recipe, data: DataSet, given: Given) -> Learner:
-    """The learner of a measured recipe, untrained, on the device of what is given."""
+def learner_of(recipe: Recipe, data: DataSet, given: Given, parent: Model | None = None) -> Learner:
+    """The learner of a measured recipe, untrained, on the device of what is given.
+
+    A student learns from its parent's denoiser.
+    """
     codec, device = recipe.codec, given.device
     assert codec is not None
 
@@ -159,7 +165,7 @@ def learner_of(recipe: Recipe, data: DataSet, given: Given) -> Learner:
 
     return Learner(
         net=joined(recipe).to(device),
-        objective=recipe.objective,
+        objective=lesson_of(recipe, parent),
         optimizer=recipe.optimizer,
         average=recipe.average,
         schooling=recipe.training,
@@ -168,12 +174,25 @@ def learner_of(recipe: Recipe, data: DataSet, given: Given) -> Learner:
     )
 
 
+def lesson_of(recipe: Recipe, parent: Model | None) -> Lesson:
+    """What is minimised: the recipe's objective, or its parent's steps where it is a student."""
+    if recipe.student is None:
+        return recipe.objective
+    if parent is None or parent.digest != recipe.student.teacher:
+        raise BadInput(
+            "a student goes on learning from the very weights it began with",
+            where="distill",
+            mend="give the model it was made from, as it was; or begin anew with --fresh",
+        )
+    return Distilling(parent.denoiser, recipe.schedule, recipe.prediction, recipe.student)
+
+
 def begin(
     folder: Path, recipe: Recipe, data: DataSet, machine: Machine, parent: Model | None
 ) -> Course:
     """A new run: recipe and facts written, a checkpoint at 0 samples; warm from `parent`."""
     given = given_of(recipe, data, torch.device(machine.device))
-    learner = learner_of(recipe, data, given)
+    learner = learner_of(recipe, data, given, parent)
     if parent is not None:
         source = parent.folder / WEIGHTS
         for net in (learner.net, learner.ema):
@@ -221,9 +240,18 @@ def stored(folder: Path) -> dict[str, object]:
 
 
 def resume(
-    folder: Path, data: DataSet, machine: Machine, *, accept_drift: bool, accept_rounding: bool
+    folder: Path,
+    data: DataSet,
+    machine: Machine,
+    parent: Model | None = None,
+    *,
+    accept_drift: bool,
+    accept_rounding: bool,
 ) -> Course:
-    """The run in `folder` from its newest whole checkpoint, with as many threads as it began."""
+    """The run in `folder` from its newest whole checkpoint, with as many threads as it began.
+
+    parent: a student's teacher.
+    """
     recipe, before = read_recipe(folder / "recipe.toml"), stored(folder)
     if before["fingerprint"] != data.fingerprint and not accept_drift:
         raise BadInput(
@@ -233,7 +261,7 @@ def resume(
         )
     notices = _same_machine(folder, before["machine"], machine, accept_rounding)
     given = given_of(recipe, data, torch.device(machine.device))
-    learner = learner_of(recipe, data, given)
+    learner = learner_of(recipe, data, given, parent)
     course = Course(folder, recipe, data, learner, given, notices=notices)
     restore(course)
     _trim_log(course)

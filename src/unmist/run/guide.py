@@ -12,7 +12,7 @@ from torch import nn
 
 from unmist.base import files
 from unmist.base.faults import BadInput
-from unmist.core.denoiser import NetDenoiser, Within
+from unmist.core.denoiser import Denoiser
 from unmist.guidance.classifier import NetPosterior
 from unmist.networks.encoder import Encoder
 from unmist.run.averages import stored_averages
@@ -121,7 +121,7 @@ def _table(path: Path) -> dict:
     return told
 
 
-def weaker_of(model: Model, share: float) -> NetDenoiser | Within:
+def weaker_of(model: Model, share: float) -> Denoiser:
     """The same model after about this share of its run: the stored average that is nearest.
 
     Raises BadInput where the run stored none.

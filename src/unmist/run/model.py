@@ -14,6 +14,7 @@ from unmist.codecs.pixels import Pixels
 from unmist.core.condition import Cond, Signals, Sockets, Tokens
 from unmist.core.denoiser import NetDenoiser, Within
 from unmist.core.schedule import Schedule
+from unmist.core.student import Interval
 from unmist.nn.seeded import seeded
 from unmist.run.recipe import Recipe, read_recipe
 from unmist.run.weights import fill, load_weights
@@ -115,7 +116,7 @@ class Model:
     folder: Path
     recipe: Recipe
     net: nn.Module
-    denoiser: NetDenoiser | Within
+    denoiser: NetDenoiser | Within | Interval
     schedule: Schedule
     codec: Pixels
     shape: tuple[int, ...]
@@ -146,13 +147,16 @@ def joined(recipe: Recipe) -> Joined:
         return Joined(net, told)
 
 
-def denoiser_of(net: nn.Module, recipe: Recipe) -> NetDenoiser | Within:
+def denoiser_of(net: nn.Module, recipe: Recipe) -> NetDenoiser | Within | Interval:
     """A recipe's network as the denoiser of its plans, able to answer from the schedule's top on.
 
     Where the top is NOISE and the prediction says nothing there, as eps, all beyond sigma/alpha =
-    80 is asked as at 80: the start stays pure noise, and nothing is divided by zero signal.
+    80 is asked as at 80: the start stays pure noise, and nothing is divided by zero signal. A
+    student answers for its own steps alone.
     """
     base = NetDenoiser(net, recipe.prediction, recipe.variance)
+    if recipe.student is not None:
+        return Interval(base, recipe.student.ratios)
     if recipe.prediction.at_noise or not recipe.schedule.top.is_noise:
         return base
     return Within(base, low=0.0, high=80.0, spreads=base)

@@ -32,6 +32,7 @@ from unmist.networks.family import Network, networks
 from unmist.networks.unet import UNet
 from unmist.run.plain import from_plain, migrated, set_path, to_plain
 from unmist.run.toml import read_toml, toml_text
+from unmist.training.distill import Student
 from unmist.training.ema import Average, Snapshots
 from unmist.training.guard import Guard
 from unmist.training.loop import Schooling
@@ -193,6 +194,7 @@ class Recipe:
     saving: Saving = field(default_factory=Saving)
     measuring: Measuring = field(default_factory=Measuring)
     snapshots: Snapshots = field(default_factory=Snapshots)
+    student: Student | None = None
     shape: tuple[int, ...] = ()
     codec: Pixels | None = None
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unmist.base.faults import BadInput
+from unmist.base.noise import Noise
 from unmist.core.condition import Cond
 from unmist.core.default import default_solver, default_spacing
 from unmist.core.denoiser import Denoiser, Network
@@ -108,10 +109,6 @@ class Distilling:
             )
             for i in range(1, self.student.inner)
         ]
+        still = Noise(0, "steps draw nothing", tuple(range(len(x))))
         plan = Plan(here, (*map(Step, stops), Step(there)))
-        return final(walk(self.teacher, x, plan, default_solver(), _still, cond)).x
-
-
-def _still(x: Tensor, move: int) -> Tensor:
-    """A plan of steps draws nothing."""
-    raise AssertionError(f"move {move} of a deterministic plan drew noise")
+        return final(walk(self.teacher, x, plan, default_solver(), still, cond)).x

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unmist.base.noise import Noise
-from unmist.core.objective import Objective
+from unmist.core.objective import Lesson
 from unmist.training.loop import Batches
 from unmist.training.order import even_draws
 
@@ -26,14 +26,14 @@ class HeldLoss:
 
 
 def held_loss(
-    net: nn.Module, objective: Objective, batches: Batches, rows: np.ndarray, *, bins: int = 6
+    net: nn.Module, objective: Lesson, batches: Batches, rows: np.ndarray, *, bins: int = 6
 ) -> HeldLoss:
     """The loss of `net` on the given rows; levels stratified and noise fixed, so curves compare."""
     return binned(*held_rows(net, objective, batches, rows), bins)
 
 
 def held_rows(
-    net: nn.Module, objective: Objective, batches: Batches, rows: np.ndarray
+    net: nn.Module, objective: Lesson, batches: Batches, rows: np.ndarray
 ) -> tuple[Tensor, Tensor]:
     """The loss of each row and its log(sigma/alpha), both float64 (n,): see `held_loss`."""
     losses, places = [], []

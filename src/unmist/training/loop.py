@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
 from unmist.core.condition import Cond
+from unmist.core.denoiser import Network
 from unmist.core.level import Level
 from unmist.training.ema import Average
 from unmist.training.guard import Guard, Health
@@ -27,7 +28,7 @@ class Task(Protocol):
         ...
 
     def __call__(
-        self, net: nn.Module, x0: Tensor, eps: Tensor, level: Level, cond: Cond | None = None
+        self, net: Network, x0: Tensor, eps: Tensor, level: Level, cond: Cond | None = None
     ) -> Tensor:
         """Loss a row (b,)."""
         ...

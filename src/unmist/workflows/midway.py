@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
 from unmist.core.condition import Cond
+from unmist.core.objective import Lesson
 from unmist.core.plan import descend
 from unmist.core.walk import final, started, walk
 from unmist.data.dataset import DataSet
@@ -219,9 +220,12 @@ def _value(course: Course, found: Midway) -> float:
 
 
 def held_out(
-    net: nn.Module, recipe: Recipe, data: DataSet, given: Given
+    net: nn.Module, recipe: Recipe, data: DataSet, given: Given, lesson: Lesson | None = None
 ) -> tuple[Tensor, Tensor] | None:
-    """The loss and log(sigma/alpha) of up to 512 held-out rows, always the same; None for few."""
+    """The loss and log(sigma/alpha) of up to 512 held-out rows, always the same; None for few.
+
+    lesson: what the loss is of, where that is not the recipe's own objective.
+    """
     rows, codec = data.held[:HELD], recipe.codec
     if len(rows) < LEAST:
         return None
@@ -231,14 +235,17 @@ def held_out(
     def fetch(chosen: np.ndarray) -> tuple[Tensor, Cond | None]:
         return codec.encode(torch.from_numpy(data.values[chosen]).to(device)), given(chosen)
 
-    return held_rows(net, recipe.objective, Batches(len(rows), fetch), rows)
+    return held_rows(net, lesson or recipe.objective, Batches(len(rows), fetch), rows)
 
 
 def watched(course: Course) -> tuple[HeldLoss | None, list[Alarm]]:
     """The averaged network on held-out rows, and whether its loss has turned."""
-    rows = held_out(course.learner.ema, course.recipe, course.data, course.given)
+    lesson = course.learner.objective
+    rows = held_out(course.learner.ema, course.recipe, course.data, course.given, lesson)
     if rows is None:
         return None, []
+    if course.recipe.student is not None:  # it repeats its teacher, who may have memorised
+        return binned(*rows), []
     now = Judged(course.learner.seen, *rows, course.learner.health.slow)
     course.watch = course.watch(now)
     kept = f"stop, and draw with --weights best (of {course.best.seen})" if course.best else ""

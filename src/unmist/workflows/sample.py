@@ -19,6 +19,7 @@ from unmist.nn.memory import keep_freed_memory
 from unmist.run.model import Model
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Sampling
+from unmist.run.tuned import with_tuned
 from unmist.workflows.wishes import Wish, asking, wished
 
 __all__ = ["Samples", "Shot", "Told", "sample", "sampling", "settled"]
@@ -66,10 +67,30 @@ class Samples:
 
 
 def settled(model: Model, shot: Shot) -> Sampling:
-    """How a shot is sampled: what it does not say is the model's own. Raises BadInput."""
+    """How a shot is sampled: what it does not say is the model's own. Raises BadInput.
+
+    Where neither solver nor spacing is said, the plan that was fitted to the model for as many
+    steps (`unmist tune`) is used, if there is one.
+    """
     asked = {part.name: getattr(shot, part.name) for part in fields(Sampling)}
     named = {name: value for name, value in asked.items() if value is not None}
-    return replace(model.recipe.sampling, **named)
+    chosen = replace(model.recipe.sampling, **named)
+    if model.recipe.student is not None:
+        return own_steps(chosen, model.recipe.sampling)
+    if {"solver", "spacing"} & named.keys():
+        return chosen
+    return with_tuned(chosen, model.folder, model.digest)
+
+
+def own_steps(asked: Sampling, own: Sampling) -> Sampling:
+    """A student's own sampling; BadInput where another is asked."""
+    if asked != own:
+        raise BadInput(
+            f"a student of {own.steps} steps is drawn as it was taught, and no other way",
+            where="sample",
+            mend="leave steps, solver, spacing and their like out, or draw with its teacher",
+        )
+    return own
 
 
 def plan_of(model: Model, shot: Shot) -> tuple[Plan, Sampling]:

@@ -80,10 +80,9 @@ class Estimate:
 
 def planned(recipe: Recipe, order: Order) -> Estimate:
     """What `--plan` shows: nothing is written."""
-    parent_of(order.start, recipe)
-    data = opened(recipe, order)
+    parent, data = parent_of(order.start, recipe), opened(recipe, order)
     asked, recipe = recipe, measured(recipe, data)
-    speed, parameters = _speed(recipe, data, order)
+    speed, parameters = _speed(recipe, data, order, parent)
     samples = _length(asked, speed, parameters, order.budget)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     disk = _disk(recipe, parameters)
@@ -107,10 +106,10 @@ def _disk(recipe: Recipe, parameters: int) -> int:
     return 4 * parameters * (2 * (4 + followed) + 1 + (recipe.measuring.every > 0) + kept)
 
 
-def _speed(recipe: Recipe, data: DataSet, order: Order) -> tuple[float, int]:
+def _speed(recipe: Recipe, data: DataSet, order: Order, parent: Model | None) -> tuple[float, int]:
     """Samples a second of updates that are thrown away, after two to warm up; parameters."""
     device = torch.device(machine_of(order).device)
-    learner = learner_of(recipe, data, given_of(recipe, data, device))
+    learner = learner_of(recipe, data, given_of(recipe, data, device), parent)
     for _ in range(2):
         learner.advance()
     start, first = time.perf_counter(), learner.seen
@@ -203,13 +202,14 @@ def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model
             to,
             data,
             machine,
+            parent,
             accept_drift=order.accept_drift,
             accept_rounding=order.accept_rounding,
         )
     cleared(to, fresh=order.fresh)
     machine = machine_of(order)
     if order.budget is not None:
-        speed, parameters = _speed(measured(recipe, data), data, order)
+        speed, parameters = _speed(measured(recipe, data), data, order, parent)
         samples = _length(recipe, speed, parameters, order.budget)
         plan = replace(recipe.training, samples=samples)
         recipe = replace(recipe, training=plan)

@@ -1,0 +1,155 @@
+"""The plan of each short budget, fitted to one model and kept with it (slide 12)."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from unmist.base.faults import BadInput
+from unmist.base.noise import Noise
+from unmist.core.condition import Cond
+from unmist.core.fitted import Listed
+from unmist.core.plan import descend
+from unmist.nn.memory import keep_freed_memory
+from unmist.run.lock import hold
+from unmist.run.model import Model, load
+from unmist.run.recipe import Sampling
+from unmist.run.tuned import Tuned, keep_tuned, tuned_of
+from unmist.training.tune import Candidate, Paths, candidates, compared, errors, fine_paths, walked
+from unmist.workflows.wishes import asking
+
+__all__ = ["BUDGETS", "Found", "Tuning", "tune", "tuning"]
+
+BUDGETS = tuple(range(3, 13))
+MOST = 64  # steps of a budget worth fitting
+HELD = 1 << 20  # held-out seeds are numbered from here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What to fit.
+
+    budgets: numbers of steps, a call of the network each (two where guidance asks twice); seeds: to
+    fit on, and as many to hold out; fine: steps of the model's own fine solution; fresh: fit again
+    what was fitted before.
+    """
+
+    budgets: tuple[int, ...] = BUDGETS
+    seeds: int = 32
+    fine: int = 64
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.budgets or not all(1 <= steps <= MOST for steps in self.budgets):
+            raise BadInput(f"budgets {self.budgets}", where="tune", mend=f"1 … {MOST} steps")
+        if self.seeds < 8 or self.fine < 2 * max(self.budgets):
+            mend = "8 seeds or more; a fine solution twice as long as any budget"
+            raise BadInput(f"{self.seeds} seeds, {self.fine} fine steps", where="tune", mend=mend)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One budget's result; rows: of the network, seconds: both for this budget alone."""
+
+    tuned: Tuned
+    rows: int
+    seconds: float
+    before: bool = False
+
+
+def tuning(
+    folder: Path | str, asked: Tuning | None = None, *, weights: str = "last", device: str = "cpu"
+) -> Iterator[Found]:
+    """Fit budget after budget, each kept at once: stopped, the same call goes on.
+
+    Conditional models are fitted with the conditions that samples are drawn with where nothing is
+    wished, in turn. Raises BadInput as `load` does, and for a student, whose plan is its own.
+    """
+    asked, model = asked or Tuning(), load(folder, device, weights=weights)
+    keep_freed_memory()
+    with hold(model.folder):
+        done = {} if asked.fresh else tuned_of(model.folder, model.digest)
+        yield from (Found(done[n], 0, 0.0, before=True) for n in asked.budgets if n in done)
+        if left := sorted(set(asked.budgets) - done.keys()):
+            yield from _fitting(model, asked, left)
+
+
+def tune(folder: Path | str, asked: Tuning | None = None) -> tuple[Tuned, ...]:
+    """`tuning`, drained: by rising number of steps."""
+    found = [one.tuned for one in tuning(folder, asked)]
+    return tuple(sorted(found, key=lambda one: one.steps))
+
+
+def _fitting(model: Model, asked: Tuning, budgets: Sequence[int]) -> Iterator[Found]:
+    """The paths once, then every budget; what a neighbour found is tried for the next."""
+    counted = _Counted(model.denoiser)
+    told, clock = asking(model, None), time.perf_counter()
+    paths, held = (_paths(model, counted, told, asked, first) for first in (0, HELD))
+    seeded: tuple[Listed, ...] = ()
+    for steps in budgets:
+        tuned, seeded = _fitted(model, counted, steps, (paths, held), seeded)
+        keep_tuned(model.folder, model.digest, tuned)
+        yield Found(tuned, counted.rows, time.perf_counter() - clock)
+        counted.rows, clock = 0, time.perf_counter()
+
+
+@dataclass
+class _Counted:
+    """The model, with how many rows it was asked for."""
+
+    denoise: Callable[..., Tensor]
+    rows: int = 0
+
+    def __call__(self, x: Tensor, *told: object, **more: object) -> Tensor:
+        self.rows += len(x)
+        return self.denoise(x, *told, **more)
+
+
+def _paths(
+    model: Model,
+    denoise: _Counted,
+    told: Callable[[Sequence[int]], Cond | None],
+    asked: Tuning,
+    first: int,
+) -> Paths:
+    ids = tuple(range(first, first + asked.seeds))
+    like = torch.zeros(asked.seeds, *model.shape, device=model.device)
+    noise, cond = Noise(0, "tune", ids), told(range(asked.seeds))
+    return fine_paths(denoise, model.schedule, noise, like, cond, steps=asked.fine)
+
+
+def _fitted(
+    model: Model,
+    denoise: _Counted,
+    steps: int,
+    paths: tuple[Paths, Paths],
+    seeded: tuple[Listed, ...],
+) -> tuple[Tuned, tuple[Listed, ...]]:
+    """The better of the candidates on held-out seeds, if it beats the plain plan there."""
+    fit, held = paths
+    chosen: Sampling = replace(model.recipe.sampling, steps=steps)
+    plan = descend(chosen.spacing(model.schedule, steps))
+    plain = errors(walked(denoise, plan, chosen.solver, held), held.ends)
+    tried: list[tuple[str, Candidate, Tensor]] = []
+    found = candidates(denoise, model.schedule, steps, fit, seeded)
+    for kind, one in zip(("levels", "levels and gains"), found, strict=True):
+        ends = walked(denoise, descend(one.spacing(model.schedule, steps)), one.solver, held)
+        tried.append((kind, one, errors(ends, held.ends)))
+    kind, best, error = min(tried, key=lambda entry: float(entry[2].mean()))
+    gap, doubt = compared(error, plain)
+    told = {"steps": steps, "plain": float(plain.mean()), "seeds": len(plain)}
+    neighbours = (best.spacing,)
+    if not gap + 2 * doubt < 0:
+        return (
+            Tuned(**told, what="plain", error=told["plain"], gap=gap, doubt=doubt),
+            neighbours,
+        )
+    solver = best.solver if kind != "levels" else best.solver.base
+    tuned = Tuned(
+        **told, what=kind, error=float(error.mean()), gap=gap, doubt=doubt,
+        solver=solver, spacing=best.spacing,
+    )  # fmt: skip
+    return tuned, neighbours
