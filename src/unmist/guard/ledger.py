@@ -148,9 +148,11 @@ def checked_ledger(content: bytes | None, head: bytes | None, key: bytes = b"") 
     if not content and head is None:
         return Ledger((), EMPTY, ())
     found, faults = _head(head)
-    if not faults and key:
+    if head is not None and not faults and key:
         faults = _keys_missed(found.keyed, key, f"{found.count} {found.last}", "the head")
     lines, torn, broken = _walked(content or b"", key)
+    if head is None and len(lines) > 1:  # with the first line the head may still be to come
+        faults = ["the head is missing"]
     late = None
     if not faults and not broken:
         late, faults = _against(lines, found)
@@ -212,7 +214,7 @@ def _line(text: bytes, number: int, last: str, key: bytes) -> Line:
 def _head(content: bytes | None) -> tuple[Head, list[str]]:
     """The head, or what is wrong with it."""
     if content is None:
-        return EMPTY, ["the head is missing"]
+        return EMPTY, []
     try:
         table = files.parse_json(content, where=Path(HEAD))
     except BadInput as fault:

@@ -133,6 +133,7 @@ def _work(work: Callable[[], object], write: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.dup2(2, 1)
+        sys.stdout = sys.stderr
         torch.set_num_threads(1)  # a pool of threads does not outlive a fork
         try:
             said: object = {"result": work()}
