@@ -203,7 +203,7 @@ def main():
     torch.set_num_threads(1)
     start = time.perf_counter()
     cases = QUICK if args.quick else GAUSSIANS
-    sizes, kinds = ((250,), ("same", "lost")) if args.quick else ((500, 1500), REAL)
+    sizes, kinds = ((400,), ("same", "lost")) if args.quick else ((500, 1500), REAL)
     parts = {
         "gaussians": on_gaussians(cases, args.draws),
         "digits": on_digits(sizes, kinds, args.draws),
