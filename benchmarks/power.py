@@ -27,6 +27,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ from unmist.base.noise import keyed
 from unmist.data.opening import open_data
 from unmist.metrics.alike import alike
 from unmist.metrics.classes import class_balance
-from unmist.metrics.copies import Copies, copies
+from unmist.metrics.copies import Copies, Originals
 from unmist.metrics.diversity import diversity, diversity_estimates
 from unmist.metrics.features import ClassifierFeatures, extract, learn_features
 from unmist.metrics.frechet import frechet_distance
@@ -101,6 +102,11 @@ class Digits:
         pool, kinds = torch.from_numpy(values[third]), torch.from_numpy(labels[third])
         return cls(size, features, train, reference, pool, kinds, data.classes)
 
+    @cached_property
+    def originals(self) -> Originals:
+        """What copies are sought among."""
+        return Originals.of(self.train, self.reference)
+
     def named(self, features: Tensor) -> Tensor:
         """The classifier's answers."""
         return self.features.probabilities_of(features).argmax(1)
@@ -142,8 +148,7 @@ def planted(digits: Digits, fault: str, strength: float, seed: int) -> Tensor:
 
 
 def copied(digits: Digits, samples: Tensor) -> Copies:
-    sides = (samples, extract(digits.features, samples)), digits.train, digits.reference
-    return copies(*sides, shift=1)
+    return digits.originals((samples, extract(digits.features, samples)))
 
 
 def measured(digits: Digits, samples: Tensor) -> dict[str, float]:

@@ -21,7 +21,7 @@ from unmist.base.faults import BadInput
 from unmist.metrics.estimate import Estimate
 from unmist.metrics.share import wilson
 
-__all__ = ["Copies", "Copy", "copies", "shrunk"]
+__all__ = ["Copies", "Copy", "Originals", "copies", "shrunk"]
 
 NEAR = 20
 SIDE = 32
@@ -124,25 +124,66 @@ def copies(
     suspected: those disguised beyond recognition are missed. Memory: the training pictures at that
     size, two bytes a number, and some blocks of 16 MB.
     """
-    small, moves = _small_rows(train[0]), _Moves(shift, flips)
-    kept = _distinct(small)
-    _check(len(kept), len(held[0]), level)
-    seen = [_in_pixels(part[0], small[kept], moves) for part in (samples, held)]
-    deep = [_in_features(part[1], train[1][kept]) for part in (samples, held)]
-    near, held_near, far, held_far = (_Nearest(kept[n.rows], n.ratio) for n in (*seen, *deep))
-    limit, deep_limit = (_quantile(part.ratio, level) for part in (held_near, held_far))
-    found = near.ratio <= limit, far.ratio <= deep_limit
-    usual = held_near.ratio <= limit, held_far.ratio <= deep_limit
-    return Copies(
-        share=_excess(found[0] | found[1], usual[0] | usual[1], len(train[0])),
-        pixels=_share(found[0]),
-        features=_share(found[1]),
-        held_pixels=_share(usual[0]),
-        held_features=_share(usual[1]),
-        threshold=limit,
-        level=level,
-        pairs=(*_pairs(near, found[0], "pixels"), *_pairs(far, found[1] & ~found[0], "features")),
-    )
+    return Originals.of(train, held, level=level, shift=shift, flips=flips)(samples)
+
+
+@dataclass(frozen=True, eq=False)
+class Originals:
+    """`copies` for one training set: what is known without samples is worked out once.
+
+    `held` are the measures of the held-out pictures, in pixels and in features.
+    """
+
+    count: int
+    rows: Tensor
+    small: Tensor
+    features: Tensor
+    held: tuple[Tensor, Tensor]
+    level: float
+    moves: _Moves
+
+    @classmethod
+    def of(
+        cls,
+        train: tuple[Tensor, Tensor],
+        held: tuple[Tensor, Tensor],
+        *,
+        level: float = 0.01,
+        shift: int = 1,
+        flips: bool = False,
+    ) -> "Originals":
+        """The arguments of `copies`."""
+        small, moves = _small_rows(train[0]), _Moves(shift, flips)
+        kept = _distinct(small)
+        _check(len(kept), len(held[0]), level)
+        small, features = small[kept], train[1][kept]
+        near, far = _in_pixels(held[0], small, moves), _in_features(held[1], features)
+        measures = near.ratio, far.ratio
+        return cls(len(train[0]), kept, small, features, measures, level, moves)
+
+    def __call__(self, samples: tuple[Tensor, Tensor]) -> Copies:
+        """Pictures uint8 (n, c, *s) and features (n, d) of what may have copied."""
+        nearest = (
+            _in_pixels(samples[0], self.small, self.moves),
+            _in_features(samples[1], self.features),
+        )
+        near, far = (_Nearest(self.rows[n.rows], n.ratio) for n in nearest)
+        limit, deep_limit = (_quantile(ratio, self.level) for ratio in self.held)
+        found = near.ratio <= limit, far.ratio <= deep_limit
+        usual = self.held[0] <= limit, self.held[1] <= deep_limit
+        return Copies(
+            share=_excess(found[0] | found[1], usual[0] | usual[1], self.count),
+            pixels=_share(found[0]),
+            features=_share(found[1]),
+            held_pixels=_share(usual[0]),
+            held_features=_share(usual[1]),
+            threshold=limit,
+            level=self.level,
+            pairs=(
+                *_pairs(near, found[0], "pixels"),
+                *_pairs(far, found[1] & ~found[0], "features"),
+            ),
+        )
 
 
 def shrunk(pictures: Tensor) -> Tensor:
