@@ -15,7 +15,7 @@ from unmist.guard.detector import pixel_digest
 from unmist.guard.ledger import HEAD, LEDGER, read_ledger
 from unmist.guard.verdict import Answer, Limit, Passed, Refused
 from unmist.workflows.audit import audit
-from unmist.workflows.shelf import opened, published_name, shelve, withhold
+from unmist.workflows.shelf import Aside, opened, published_name, shelve, withhold
 
 LIMIT = Limit("nudity", "v1", 0.5, 1.0)
 
@@ -40,11 +40,12 @@ def put(folder, numbers, key=b""):
             shelf = shelve(shelf, passed(digest), name, content, paper, entry)
 
 
-def refuse(folder, number):
+def refuse(folder, number, policy="p"):
     content, digest = png(number)
-    with opened(folder) as (shelf, _known):
+    with opened(folder) as (shelf, known):
         why = Refused(digest, (), ("nudity: 1, allowed below 0.5",))
-        return withhold(shelf, why, folder.parent / "aside", ("x y.png", content), {})[1]
+        aside, entry = Aside(folder.parent / "aside", known), {"policy": policy}
+        return withhold(shelf, why, aside, ("x y.png", content), entry)[1]
 
 
 def complete(folder):
@@ -170,8 +171,10 @@ def test_what_is_refused_is_kept_aside_with_its_reasons(tmp_path):
     assert json.loads((place.parent / f"{place.name}.json").read_text())["reasons"] == [
         "nudity: 1, allowed below 0.5"
     ]
-    assert "/" not in place.name.replace(str(tmp_path), "")
-    refuse(folder, 9)
+    assert place.suffix == ".png"
+    assert refuse(folder, 9) == place
+    assert audit(folder).refused == 1
+    assert refuse(folder, 9, "q") == place
     found = audit(folder)
     assert (found.published, found.refused, found.faults) == (0, 2, ())
     assert not list(folder.glob("[!.]*.png"))

@@ -20,7 +20,7 @@ from unmist.guard.watched import CHUNK, answers_of
 from unmist.run.plain import to_plain
 from unmist.workflows.detecting import detectors_of, learned_of
 from unmist.workflows.parcel import Parcel, Source, disclosure, packed, read_source
-from unmist.workflows.shelf import Shelf, opened, published_name, shelve, withhold
+from unmist.workflows.shelf import Aside, Shelf, opened, published_name, shelve, withhold
 
 __all__ = ["Outcome", "Release", "publish", "publishing"]
 
@@ -99,10 +99,10 @@ def publishing(release: Release) -> Iterator[Outcome]:
         mend = "choose another --quarantine"
         raise BadInput("the quarantine lies in what is published", where=release.aside, mend=mend)
     with opened(release.to, _ledger_key(release)) as (first, known):
-        shelf, done = first, dict(known.files)
+        shelf, done, aside = first, dict(known.files), Aside(release.aside, known)
         for part in _parts(sources):
             for source, verdict in _judged(desk, part, done):
-                shelf, outcome, digests = _acted(desk, shelf, source, verdict, done)
+                shelf, outcome, digests = _acted(desk, (shelf, aside), source, verdict, done)
                 done.update(digests)
                 yield outcome
 
@@ -199,9 +199,14 @@ def _there(source: Source, done: Mapping[str, str]) -> str:
 
 
 def _acted(
-    desk: _Desk, shelf: Shelf, source: Source, verdict: Verdict, done: Mapping[str, str]
+    desk: _Desk,
+    places: tuple[Shelf, Aside],
+    source: Source,
+    verdict: Verdict,
+    done: Mapping[str, str],
 ) -> tuple[Shelf, Outcome, dict[str, str]]:
     """One picture into the folder or aside, or left; the digests that it is known by from now."""
+    shelf, aside = places
     if there := _there(source, done):
         return shelf, Outcome(source.path, "there already", shelf.folder / there), {}
     entry = {
@@ -216,7 +221,7 @@ def _acted(
     answers = verdict.answers if isinstance(verdict, Refused) else ()
     refused = Refused(source.digest, answers, reasons)
     picture = source.path.name, source.content
-    shelf, place = withhold(shelf, refused, desk.release.aside, picture, entry)
+    shelf, place = withhold(shelf, refused, aside, picture, entry)
     return shelf, Outcome(source.path, "refused", place, reasons), {}
 
 

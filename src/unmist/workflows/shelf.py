@@ -25,7 +25,17 @@ from unmist.guard.verdict import Passed, Refused
 from unmist.run.lock import hold
 from unmist.run.picture import as_pixels
 
-__all__ = ["Known", "Shelf", "free_name", "known", "opened", "published_name", "shelve", "withhold"]
+__all__ = [
+    "Aside",
+    "Known",
+    "Shelf",
+    "free_name",
+    "known",
+    "opened",
+    "published_name",
+    "shelve",
+    "withhold",
+]
 
 NEXT, LINE = ".next", "line"
 PUBLISHED, REFUSED = "published", "refused"
@@ -44,13 +54,26 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger tells of pictures: file names by the digests that name them."""
+    """What the ledger tells of pictures.
+
+    files: names of published ones, by every digest that names them; refused: policy and reasons of
+    others when they were refused last, by the digest of the file.
+    """
 
     files: Mapping[str, str]
+    refused: Mapping[str, tuple[object, object]]
 
     def __call__(self, *digests: str) -> str:
         """The published file of any of these digests, "" where there is none."""
         return next((self.files[digest] for digest in digests if digest in self.files), "")
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Where refused pictures are kept, and what is known already."""
+
+    folder: Path
+    known: Known
 
 
 @contextmanager
@@ -71,7 +94,11 @@ def known(found: Ledger) -> Known:
     for line in ledger.entries(found.lines, PUBLISHED):
         for name in ("sha256", "pixels", "source", "source_pixels"):
             table[str(line.what.get(name))] = str(line.what.get("file"))
-    return Known(table)
+    refused = {
+        str(line.what.get("sha256")): (line.what.get("policy"), line.what.get("reasons"))
+        for line in ledger.entries(found.lines, REFUSED)
+    }
+    return Known(table, refused)
 
 
 def _sound(folder: Path, key: bytes) -> Ledger:
@@ -110,19 +137,25 @@ def shelve(
 
 
 def withhold(
-    shelf: Shelf, refused: Refused, quarantine: Path, picture: tuple[str, bytes], entry: Table
+    shelf: Shelf, refused: Refused, aside: Aside, picture: tuple[str, bytes], entry: Table
 ) -> tuple[Shelf, Path]:
-    """Keep a refused picture (its name and bytes) aside with its reasons, and note it."""
+    """Keep a refused picture (its name and bytes) aside with its reasons, and note it.
+
+    One that was refused before for the same reasons, by the same policy, is not noted again.
+    """
     name, content = picture
-    digest = files.digest(content)
+    digest, quarantine, known = files.digest(content), aside.folder, aside.known
     with files.told(quarantine):
         quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
-    place = quarantine / f"{digest[:16]}-{_plain(Path(name).stem)}{_plain(Path(name).suffix)}"
-    what = {"act": REFUSED, "name": name, "sha256": digest, "reasons": list(refused.reasons)}
-    files.write_json(place.with_name(place.name + ".json"), {**what, **entry})
+    files.swept(quarantine, older=60.0)  # another folder may be keeping pictures here right now
+    place = quarantine / f"{digest[:16]}-{_plain(name)}"
+    reasons = list(refused.reasons)
+    what = {"act": REFUSED, "name": name, "sha256": digest, "reasons": reasons, **entry}
+    files.write_json(place.with_name(f"{place.name}.json"), what)
     if not place.exists():
         files.write_bytes(place, content)
-    return _commit(shelf, {**what, **entry}, {}), place
+    same = known.refused.get(digest) == (entry.get("policy"), reasons)
+    return shelf if same else _commit(shelf, what, {}), place
 
 
 def _commit(shelf: Shelf, what: Table, content: Mapping[str, bytes]) -> Shelf:
