@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from unmist.base.faults import BadInput
+from unmist.core.denoiser import NetDenoiser
 from unmist.core.level import DATA, NOISE, Level
 from unmist.core.prediction import Edm, LogRatio, TableIndex, Velocity, target_of
 from unmist.core.table import Table
@@ -33,6 +34,20 @@ def test_the_network_sees_unit_variance(prediction):
     level = Level(torch.tensor([1.0, 0.8, 1.0]), torch.tensor([0.01, 0.6, 80.0]))
     marginal = (spread**2 * level.alpha**2 + level.sigma**2).sqrt()
     assert torch.allclose(part.scale(level) * marginal, torch.ones(3).double())
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_a_shared_level_is_that_of_every_row(prediction):
+    # fails if plain coefficients lose digits to float32, or one level's are kept for another's
+    def net(x, clock, cond):
+        return x.sin() + clock.reshape(-1, 1)
+
+    denoise, x = NetDenoiser(net, PREDICTIONS[prediction]), laws.normal(4, 3)
+    for alpha, sigma in ((0.1, 0.7), (0.1, 0.700000001), (1 / 3, 80.0)):
+        shared = Level(*torch.tensor([alpha, sigma], dtype=torch.float64))
+        torch.testing.assert_close(
+            denoise(x, shared), denoise(x, shared.rows(4)), rtol=1e-13, atol=0
+        )
 
 
 @pytest.mark.parametrize("prediction", [name for name in PREDICTIONS if name != "eps"])
