@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
+from unmist.conditions.encoded import EncodedTexts, TokenEmbedder
+from unmist.conditions.encoders import opened
 from unmist.conditions.family import Column, Reader, Value, conditions, wrong_wish
 from unmist.conditions.words import WordEmbedder, numbered, split, vocabulary
 from unmist.core.condition import Sockets, Tokens
@@ -17,6 +19,8 @@ from unmist.nn.seeded import seeded
 
 __all__ = ["Text"]
 
+SMALL = "small"
+MOST_TOKENS = 77  # of a caption, by a published encoder, where nothing else is said
 LONGEST = 64  # words of a caption that are read, where nothing else is said
 WORDS = 8192  # words with a vector of their own
 
@@ -24,18 +28,24 @@ WORDS = 8192  # words with a vector of their own
 @conditions("text")
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """Words in an order, `width` wide, read by `layers` of a small transformer of our own.
+    """Words in an order, as tokens `width` wide and a vector of the whole.
 
-    length: words read of a caption; words: those that have a vector of their own. Both are taken
-    from the training captions (all words of the longest, up to 64; up to 8,192 words).
+    encoder: "small", our own: `layers` of a transformer, trained with the model; or a published
+    one, frozen: "minilm", a folder, OWNER/NAME of the hub (see `encoders`). length: words (small)
+    or tokens read of a text; words: those that have a vector of their own (small); hidden and
+    identity: of the published encoder. The last four are taken from the training captions: all of
+    the longest, up to 64 words or 77 tokens, and up to 8,192 words.
     """
 
-    open: ClassVar[tuple[str, ...]] = ("length", "words")
+    open: ClassVar[tuple[str, ...]] = ("length", "words", "hidden", "identity")
 
+    encoder: str = SMALL
     width: int = 128
     layers: int = 2
     length: int = 0
     words: tuple[str, ...] = ()
+    hidden: int = 0
+    identity: str = ""
 
     def __post_init__(self) -> None:
         if self.width < 2 or self.width % 2 or self.layers < 0 or not 0 <= self.length <= 1024:
@@ -44,15 +54,17 @@ class Text:
             raise BadInput(what, where="text", mend=mend)
 
     def settled(self, column: Column) -> "Text":
-        """With length and words of the training captions."""
+        """With what is open taken from the training captions and the encoder."""
         texts = [str(text) for text in column.values if text]
-        longest = max((len(split(text)) for text in texts), default=0)
-        if not longest:
+        if not any(map(split, texts)):
             raise BadInput("the data's captions hold no words", where="text")
+        if self.encoder == SMALL:
+            length = self.length or min(max(len(split(text)) for text in texts), LONGEST)
+            return replace(self, length=length, words=self.words or vocabulary(texts, WORDS))
+        read = opened(self.encoder, self.identity)
+        longest = self.length or min(max(read.counts(sorted(set(texts)))), MOST_TOKENS)
         return replace(
-            self,
-            length=self.length or min(longest, LONGEST),
-            words=self.words or vocabulary(texts, WORDS),
+            self, length=min(longest, read.longest), hidden=read.width, identity=read.identity
         )
 
     def sockets(self, shape: tuple[int, ...]) -> Sockets:
@@ -60,24 +72,34 @@ class Text:
         return Sockets(vector=self.width, tokens=self.width)
 
     def build(self, shape: tuple[int, ...], seed: int) -> nn.Module:
-        """The words' table, the letters' and the transformer."""
+        """Words, letters and transformer of our own; of a published one the layers behind it."""
         with seeded(seed):
+            if self.encoder != SMALL:
+                return TokenEmbedder(self.hidden, self.width, self.length)
             return WordEmbedder(len(self.words), self.width, self.layers, self.length)
 
     def reader(self, cache: Path | None = None) -> Reader:
-        """Texts -> numbers of words and letters (b, length, 1 + GRAMS); each read once."""
+        """Texts -> numbers of words and letters, or a published one's tokens; each read once."""
+        if self.encoder != SMALL:
+            return EncodedTexts(self.encoder, self.identity, self.length, cache)
         return _Numbering(self.words, self.length)
 
     def wish(self, text: str) -> str:
         """The text itself, if it has words and they are not too many."""
-        count = len(split(text))
-        if not 0 < count <= self.length:
+        own = self.encoder == SMALL
+        count = len(split(text)) if own else self._counted(text)
+        if not text.strip() or not 0 < count <= self.length:
             mend = f"the model reads 1 … {self.length}"
-            raise wrong_wish(f"'{text[:40]}' has {count} words", mend)
+            raise wrong_wish(f"'{text[:40]}' has {count} {'words' if own else 'tokens'}", mend)
         return text
 
+    def _counted(self, text: str) -> int:
+        return opened(self.encoder, self.identity).counts([text])[0]
+
     def doubt(self, text: str) -> str:
-        """Words that no caption held: they are followed by their letters only."""
+        """Words that no caption held: our own encoder follows them by their letters only."""
+        if self.encoder != SMALL:
+            return ""
         known = set(self.words)
         lines = []
         for word in dict.fromkeys(split(text)):

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from unmist.base.faults import BadInput
+from unmist.base.faults import BadInput, CannotWrite
 from unmist.conditions.family import Column, Condition, Reader
 from unmist.conditions.label import Label
 from unmist.conditions.text import Text
 from unmist.core.condition import Cond, Tokens
 from unmist.data.dataset import DataSet
+from unmist.data.index import cache_home
 from unmist.run.recipe import Recipe
 
-__all__ = ["Given", "column_of", "cond_of", "given_of", "like", "settle"]
+__all__ = ["Given", "column_of", "cond_of", "given_of", "like", "readings", "settle"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +54,22 @@ def cond_of(plain: Mapping[str, tuple[Reader, Sequence]], device: torch.device) 
 def given_of(recipe: Recipe, data: DataSet, device: torch.device) -> Given:
     """What the data say of their rows, for a recipe that was settled. Raises BadInput."""
     columns = {
-        name: (column_of(name, condition, data), condition.reader())
+        name: (column_of(name, condition, data), condition.reader(readings()))
         for name, condition in recipe.conditions.items()
     }
+    for name, condition in recipe.conditions.items():
+        if isinstance(condition, Text):  # now, not at the first step that needs each
+            column, reader = columns[name]
+            reader(sorted(set(column.values)))
     return Given(columns, device)
+
+
+def readings() -> Path | None:
+    """Where costly readings of conditions are kept; None where there is no place for a cache."""
+    try:
+        return cache_home(None).parent / "readings"
+    except CannotWrite:
+        return None
 
 
 def column_of(name: str, condition: Condition, data: DataSet) -> Column:

@@ -7,7 +7,7 @@ from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
 from unmist.conditions.family import Reader
 from unmist.core.condition import Cond
-from unmist.run.given import cond_of
+from unmist.run.given import cond_of, readings
 from unmist.run.model import Model
 
 __all__ = ["Asking", "Wish", "asking", "doubts", "named", "own_wish", "wished"]
@@ -60,7 +60,7 @@ def asking(model: Model, wish: Mapping[str, Wish] | None) -> Asking:
     plain = {}
     for name, texts in wished(model, wish).items():
         part = model.recipe.conditions[name]
-        plain[name] = part.reader(), [part.wish(text) if text else None for text in texts]
+        plain[name] = part.reader(readings()), [part.wish(text) if text else None for text in texts]
     return Asking(model, plain)
 
 
