@@ -10,7 +10,7 @@ from unmist.base.faults import BadInput
 if TYPE_CHECKING:
     from unmist.run.recipe import Recipe
 
-__all__ = ["kinds_of", "recipe_of", "seconds", "settings_of"]
+__all__ = ["kinds_of", "recipe_of", "scales_of", "seconds", "settings_of"]
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|m|s)?")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
@@ -26,6 +26,15 @@ def seconds(text: str, *, where: str = "--budget") -> float:
     if not 0 < total <= LONGEST:
         raise BadInput(f"'{text[:40]}' is no time to work in", where=where, mend="e.g. 10m")
     return total
+
+
+def scales_of(text: str, *, where: str) -> list[float]:
+    """`2` or `1,2,4` as numbers. Raises BadInput."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        mend = "as in 2, or 1,2,4"
+        raise BadInput(f"'{text[:40]}' is no scale", where=where, mend=mend) from None
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, object]:

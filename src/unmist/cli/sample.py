@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from unmist.base.faults import BadInput
-from unmist.cli.flags import settings_of
+from unmist.cli.flags import scales_of, settings_of
 from unmist.cli.output import emit, note
 from unmist.cli.progress import followed
 
@@ -42,6 +42,12 @@ class Draw:
         What to draw, in words; several are taken in turn.
     want
         name=value of any condition; `name=` is nothing. May be repeated, one name's values in turn.
+    scale
+        How hard the wish is followed: 1 as trained, 0 not at all; several with commas, in turn
+        (default: the scale that was measured to be best for the model, else 1).
+    negative
+        What to lead away from: words, or a class. More of guidance by --set guide.low=0.3 and the
+        like: high, rescale, threshold, weaker, classifier, scales.NAME.
     like
         A picture with settings: draw it again.
     other_model
@@ -57,6 +63,8 @@ class Draw:
     class_: Annotated[tuple[str, ...], Parameter(name="--class")] = ()
     prompt: tuple[str, ...] = ()
     want: tuple[str, ...] = ()
+    scale: str | None = None
+    negative: str | None = None
     like: Path | None = None
     other_model: bool = False
     weights: str = "last"
@@ -73,7 +81,23 @@ class Draw:
         chosen = {name: value for name, value in named.items() if value is not None}
         wish = self._wish(model)
         base = replace(base, wish=wish) if wish else base
-        return altered_shot(model, base, {**chosen, **settings_of(self.set)})
+        led = self._led(model)
+        return altered_shot(model, base, {**chosen, **led, **settings_of(self.set)})
+
+    def _led(self, model: "Model") -> dict[str, object]:
+        """What --scale and --negative say, as settings."""
+        from unmist.conditions.label import Label
+        from unmist.conditions.text import Text
+        from unmist.workflows.wishes import named
+
+        led: dict[str, object] = {}
+        if self.scale is not None:
+            led["guide.scale"] = scales_of(self.scale, where="--scale")
+        if self.negative is not None:
+            texts = any(isinstance(part, Text) for part in model.recipe.conditions.values())
+            name = named(model, Text if texts else Label, "--negative")
+            led[f"guide.negative.{name}"] = self.negative
+        return led
 
     def _wish(self, model: "Model") -> "dict[str, Wish]":
         """What --class, --prompt and --want ask, by the names of the model's conditions."""
@@ -132,6 +156,8 @@ def sample(
     if json:
         emit({"settings": samples.settings, "count": len(samples.pixels), **vars(written)})
     else:
+        if line := _led_at(loaded, shot, own=draw.scale is None and draw.like is None):
+            note(line)
         _say(samples, written)
     return 0
 
@@ -146,6 +172,18 @@ def drawn(model: "Model", shot: "Shot", *, film: bool = False) -> "Samples":
         states = sampling(model, shot)
         shown = (progress.advance(task) or pair for pair in states)
         return developed(model, shot, shown, film=film)
+
+
+def _led_at(model: "Model", shot: "Shot", *, own: bool) -> str:
+    """At which scale samples are led, where it is not 1 and the model itself says it."""
+    from unmist.run.guide import scale_of
+    from unmist.workflows.sample import settled
+
+    scale, kept = settled(model, shot).guide.scale, scale_of(model.folder)
+    if not own or kept is None or scale != (kept.scale,):
+        return ""
+    other = "" if kept.weights == model.digest else ", of other weights"
+    return f"guided at scale {kept.scale:g}, as measured for this model{other}; else say --scale"
 
 
 def _written(samples: "Samples", shot: "Shot", place: Path, *, film: bool) -> "Written":

@@ -21,7 +21,7 @@ __all__ = ["Encoder", "EncoderModule"]
 class Encoder:
     """Half a U-Net (2105.05233, sec. 4.3): the levels down with the clock, means over all places.
 
-    Its width is about that of the U-Net which it leads.
+    Half of the width of the U-Net which it leads is enough.
     """
 
     width: int = 32

@@ -12,7 +12,8 @@ from torch import nn
 
 from unmist.base import files
 from unmist.base.faults import BadInput
-from unmist.core.denoiser import Denoiser
+from unmist.core.denoiser import NetDenoiser, Within
+from unmist.core.student import Interval
 from unmist.guidance.classifier import NetPosterior
 from unmist.networks.encoder import Encoder
 from unmist.run.averages import stored_averages
@@ -90,7 +91,7 @@ def classes_of(folder: Path) -> tuple[str, ...]:
 def accuracies(folder: Path) -> dict[float, float]:
     """The share of held-out samples that the classifier names right, by sigma/alpha."""
     told = _classifier(folder).get("accuracy")
-    return {float(ratio): float(share) for ratio, share in dict(told or {}).items()}
+    return dict(sorted((float(ratio), float(share)) for ratio, share in dict(told or {}).items()))
 
 
 def posterior_of(model: Model) -> NetPosterior:
@@ -121,7 +122,7 @@ def _table(path: Path) -> dict:
     return told
 
 
-def weaker_of(model: Model, share: float) -> Denoiser:
+def weaker_of(model: Model, share: float) -> NetDenoiser | Within | Interval:
     """The same model after about this share of its run: the stored average that is nearest.
 
     Raises BadInput where the run stored none.

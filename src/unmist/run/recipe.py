@@ -10,7 +10,8 @@ from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds, did_you_mean
 from unmist.codecs.pixels import Pixels
-from unmist.conditions import label as _label  # noqa: F401 - fills the family
+from unmist.conditions import image as _image  # noqa: F401 - fills the family
+from unmist.conditions import label as _label  # noqa: F401
 from unmist.conditions import number as _number  # noqa: F401
 from unmist.conditions import text as _text  # noqa: F401
 from unmist.conditions.family import Condition, conditions
@@ -27,6 +28,7 @@ from unmist.core.schedules import Exploding
 from unmist.core.solver import Solver, solvers
 from unmist.core.spacing import Spacing, spacings
 from unmist.core.variance import Fixed, Variance, variances
+from unmist.guidance.guide import Guide
 from unmist.networks.dit import DiT
 from unmist.networks.family import Network, networks
 from unmist.networks.unet import UNet
@@ -107,7 +109,8 @@ class Sampling:
 
     eta: 0 deterministic (DDIM) … 1 ancestral (DDPM), whose other variance is `larger`; churn: EDM's
     S_churn, from sigma/alpha churn_low to churn_high (0: no limit), its noise times churn_gain;
-    langevin: corrections after each step, an evaluation each.
+    langevin: corrections after each step, an evaluation each; guide: how samples are led to what is
+    wished.
     """
 
     steps: int = 20
@@ -120,6 +123,7 @@ class Sampling:
     churn_high: float = 0.0
     churn_gain: float = 1.0
     langevin: int = 0
+    guide: Guide = field(default_factory=Guide)
 
     def __post_init__(self) -> None:
         for name, most in EDITS.items():

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from unmist.core.condition import Cond
+from unmist.core.denoiser import Network
 from unmist.core.level import Level, lift, noised
 from unmist.core.objective import Draw
 from unmist.core.prediction import Prediction
@@ -32,7 +33,7 @@ class Classifying:
         return self.draw(u, self.schedule)
 
     def __call__(
-        self, net: nn.Module, x0: Tensor, eps: Tensor, level: Level, cond: Cond | None = None
+        self, net: Network, x0: Tensor, eps: Tensor, level: Level, cond: Cond | None = None
     ) -> Tensor:
         """Loss a row (b,), in x0's dtype."""
         assert cond is not None, "nothing says the classes"
@@ -42,7 +43,7 @@ class Classifying:
         return cross_entropy(logits, labels.where(kept, 0), reduction="none") * kept
 
 
-def told_at(net: nn.Module, prediction: Prediction, x: Tensor, level: Level) -> Tensor:
+def told_at(net: Network, prediction: Prediction, x: Tensor, level: Level) -> Tensor:
     """Logits (b, classes) of x (b, c, *s) at levels () or (b,)."""
     clock = prediction.clock(level.rows(len(x))).to(x)
-    return net(lift(prediction.scale(level), x) * x, clock)
+    return net(lift(prediction.scale(level), x) * x, clock, None)

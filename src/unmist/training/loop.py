@@ -128,7 +128,8 @@ class Learner:
         rows = Order(plan.seed, self.batches.count).rows(first, plan.batch)
         x0, cond = self.batches.fetch(rows)
         if plan.flip:
-            x0 = mirrored(x0, flips(plan.seed, first, plan.batch))
+            which = flips(plan.seed, first, plan.batch)
+            x0, cond = mirrored(x0, which), turned(cond, which)
         cond = thinned(cond, plan, first)
         eps = Noise(plan.seed, "training", tuple(range(first, first + plan.batch)))(x0, 0)
         level = self.objective.levels(even_draws(plan.seed, first, plan.batch))
@@ -169,6 +170,17 @@ def mirrored(x0: Tensor, which: Tensor) -> Tensor:
     """x0 with the chosen rows flipped along the last axis."""
     chosen = which.to(x0.device).reshape(-1, *[1] * (x0.ndim - 1))
     return torch.where(chosen, x0.flip(-1), x0)
+
+
+def turned(cond: Cond | None, which: Tensor) -> Cond | None:
+    """The conditions with the pictures among them flipped as their rows are."""
+    if cond is None:
+        return None
+    values = {
+        name: mirrored(value, which) if isinstance(value, Tensor) and value.ndim > 2 else value
+        for name, value in cond.values.items()
+    }
+    return replace(cond, values=values)
 
 
 def thinned(cond: Cond | None, plan: Schooling, first: int) -> Cond | None:

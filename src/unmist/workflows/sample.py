@@ -10,16 +10,17 @@ from torch import Tensor
 from unmist.base.faults import BadInput
 from unmist.base.noise import Noise
 from unmist.core.condition import Cond
-from unmist.core.denoiser import Chunked
 from unmist.core.plan import Plan
 from unmist.core.solver import Solver
 from unmist.core.spacing import Spacing
 from unmist.core.walk import State, started, walk
+from unmist.guidance.guide import Guide
 from unmist.nn.memory import keep_freed_memory
 from unmist.run.model import Model
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Sampling
 from unmist.run.tuned import with_tuned
+from unmist.workflows.guided import followed, guiding, whole_guide
 from unmist.workflows.wishes import Wish, asking, wished
 
 __all__ = ["Samples", "Shot", "Told", "sample", "sampling", "settled"]
@@ -32,7 +33,7 @@ Told = Callable[[Sequence[int]], Cond | None]
 class Shot:
     """What to draw: sample i of seed s is one picture, whatever else is drawn with it.
 
-    steps to langevin: as in the recipe's Sampling, None for the model's own; exact: bit-equal in
+    steps to guide: as in the recipe's Sampling, None for the model's own; exact: bit-equal in
     any company, slower for few; first: the number of the first sample; wish: what is asked, by the
     names of the model's conditions, several values taken in turn (None: all classes in turn, where
     it knows classes; {}: nothing).
@@ -51,6 +52,7 @@ class Shot:
     churn_high: float | None = None
     churn_gain: float | None = None
     langevin: int | None = None
+    guide: Guide | None = None
     exact: bool = False
     batch: int = 64
     wish: dict[str, Wish] | None = None
@@ -77,6 +79,7 @@ def settled(model: Model, shot: Shot) -> Sampling:
     chosen = replace(model.recipe.sampling, **named)
     if model.recipe.student is not None:
         return own_steps(chosen, model.recipe.sampling)
+    chosen = replace(chosen, guide=whole_guide(model, chosen.guide))
     if {"solver", "spacing"} & named.keys():
         return chosen
     return with_tuned(chosen, model.folder, model.digest)
@@ -108,16 +111,17 @@ def sampling(model: Model, shot: Shot, told: Told | None = None) -> Iterator[tup
         raise BadInput("count and batch are 1 or more, first 0 or more", where="sample")
     keep_freed_memory()
     plan, chosen = plan_of(model, shot)
-    told = told or asking(model, shot.wish)
-    base = model.denoiser
-    denoise = Chunked(base, spreads=base) if shot.exact else base
+    told = told or asking(followed(model, chosen.guide), shot.wish)
+    guide = guiding(model, chosen.guide, told, exact=shot.exact)
     for start in range(shot.first, shot.first + shot.count, shot.batch):
         ids = tuple(range(start, min(start + shot.batch, shot.first + shot.count)))
         noise = Noise(shot.seed, "sample", ids)
         like = torch.zeros(len(ids), *model.shape, device=model.device)
         x = started(like, plan, noise)
-        for state in walk(denoise, x, plan, chosen.solver, noise, told(ids), spread=denoise):
-            yield start, state
+        guide.start()
+        asked = (x, plan, chosen.solver, noise, guide.cond(ids))
+        for state in walk(guide.denoise, *asked, spread=guide.spread):
+            yield start, state._replace(calls=guide.calls(len(ids)))
 
 
 def sample(model: Model, shot: Shot | None = None, told: Told | None = None) -> Samples:
@@ -134,6 +138,7 @@ def sample(model: Model, shot: Shot | None = None, told: Told | None = None) -> 
 def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
     """Everything that `sample --like` needs to repeat the first sample, as plain values."""
     chosen = plan_of(model, shot)[1]
+    wish = wished(followed(model, chosen.guide), shot.wish)
     return {
         "model": model.name,
         "hash": model.digest,
@@ -143,5 +148,5 @@ def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
         "nfe": calls,
         "shape": list(model.shape),
         "sampling": to_plain(chosen, FAMILIES),
-        "wish": {name: list(texts) for name, texts in wished(model, shot.wish).items()},
+        "wish": {name: list(texts) for name, texts in wish.items()},
     }

@@ -9,6 +9,7 @@ from unmist.run.model import Model
 from unmist.run.picture import read_settings
 from unmist.run.plain import from_plain, set_path, to_plain
 from unmist.run.recipe import EDITS, FAMILIES, Sampling
+from unmist.workflows.guided import followed
 from unmist.workflows.sample import Shot, settled
 from unmist.workflows.wishes import wished
 
@@ -27,12 +28,14 @@ def whole_shot(model: Model, shot: Shot) -> Shot:
 
 def altered_shot(model: Model, shot: Shot, settings: Mapping[str, object]) -> Shot:
     """A shot with values set by name: solver=heun, spacing.rho=5, eta=1. Raises BadInput."""
-    table = to_plain(whole_shot(model, shot), FAMILIES)
+    said = shot.guide or model.recipe.sampling.guide  # before the model's own scale is put in
+    table = to_plain(replace(whole_shot(model, shot), guide=said), FAMILIES)
     for path, value in settings.items():
         table = set_path(table, path, value)
     shot = checked_shot(from_plain(table, Shot, FAMILIES, "sample"))
-    settled(model, shot)  # refused here where its settings do not go together
-    wished(model, shot.wish)
+    guide = settled(model, shot).guide  # refused here where its settings do not go together
+    wished(followed(model, guide), shot.wish)
+    wished(model, guide.negative)
     return shot
 
 

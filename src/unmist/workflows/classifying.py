@@ -1,0 +1,188 @@
+"""A classifier of noisy samples for a run: taught on its data and levels, by the training step."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmist.base import files
+from unmist.base.faults import BadInput
+from unmist.base.noise import Noise
+from unmist.conditions.label import numbered
+from unmist.core.condition import Cond
+from unmist.core.level import noised
+from unmist.core.objective import LogNormal
+from unmist.data.dataset import DataSet
+from unmist.networks.encoder import Encoder
+from unmist.run import checkpoint
+from unmist.run.guide import GUIDE, HIGH, LOW, accuracies, keep_classifier
+from unmist.run.lock import hold
+from unmist.run.model import Model, load
+from unmist.run.stop import Stop, Stopped, stoppable
+from unmist.training.classify import Classifying, told_at
+from unmist.training.ema import Average
+from unmist.training.loop import Batches, Learner, Schooling, Stats
+from unmist.training.optimizer import AdamW
+from unmist.workflows.order import Order, opened
+from unmist.workflows.train import Report, machine_of
+
+__all__ = ["RATIOS", "classify", "classifying", "named_at"]
+
+SAMPLES, BATCH = 150_000, 64
+EVERY = 20_000  # samples between two checkpoints
+RATIOS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""sigma/alpha at which the share named right is told."""
+MOST = 2000
+DRAW = LogNormal(mean=0.0, std=1.6)  # LOW and HIGH are 2.5 of these from the middle
+
+
+def classify(folder: Path | str, order: Order | None = None) -> dict[float, float]:
+    """`classifying`, drained; the share of held-out samples named right at each of `RATIOS`."""
+    for _ in classifying(folder, order):
+        pass
+    return accuracies(Path(folder))
+
+
+def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Report]:
+    """Teach the classifier of a run, or go on with it; reports as it goes.
+
+    order: its budget and `fresh` count. Leaves guide/classifier.*. Raises BadInput where the run's
+    data have no labels, Stopped where a signal asked for it.
+    """
+    order, model = order or Order(), load(folder)
+    data = opened(model.recipe, order)
+    if data.labels is None:
+        mend = "classifier guidance needs data with labels"
+        raise BadInput(f"{data.name} has no labels", where=model.folder, mend=mend)
+    machine = machine_of(order)
+    state = model.folder / GUIDE / "state"
+    with hold(model.folder), stoppable() as stop:
+        if order.fresh:
+            files.remove(state)
+        learner = _learner(model, data, torch.device(machine.device), order, state)
+        for stats, speed in _steps(learner, state, stop):
+            yield _report(learner, stats, speed)
+        shares = named_at(learner.ema, model, data)
+        facts: dict[str, object] = {
+            "classes": list(data.classes),
+            "samples": learner.seen,
+            "fingerprint": data.fingerprint,
+            "accuracy": {f"{ratio:g}": round(share, 4) for ratio, share in shares.items()},
+        }
+        keep_classifier(model.folder, _encoder(model), learner.ema, facts)
+        files.remove(state)
+        yield replace(_report(learner, None, 0.0), notice=_told(shares), finished=True)
+
+
+def _told(shares: dict[float, float]) -> str:
+    parts = ", ".join(f"{share:.1%} at {ratio:g}" for ratio, share in shares.items())
+    return f"held-out samples named right, by sigma/alpha: {parts}"
+
+
+def _encoder(model: Model) -> Encoder:
+    """Half as wide as the network that it leads."""
+    return Encoder(width=max(8, int(getattr(model.recipe.network, "width", 64)) // 2))
+
+
+def _learner(
+    model: Model, data: DataSet, device: torch.device, order: Order, state: Path
+) -> Learner:
+    """Begun, or as it was when it was stopped."""
+    recipe, codec, labels = model.recipe, model.codec, data.labels
+    assert labels is not None
+    rows = data.train[labels[data.train] >= 0]
+
+    def fetch(chosen: np.ndarray) -> tuple[Tensor, Cond]:
+        own = rows[chosen]
+        value, kept = numbered(labels[own].tolist())
+        assert isinstance(value, Tensor)
+        pixels = torch.from_numpy(data.values[own]).to(device)
+        return codec.encode(pixels), Cond({"label": value.to(device)}, {"label": kept.to(device)})
+
+    found = checkpoint.latest(state)
+    tensors, told = checkpoint.read(found.path) if found is not None else ({}, {})
+    plan = Schooling(
+        samples=int(str(told.get("samples", SAMPLES))),
+        batch=BATCH,
+        seed=recipe.training.seed,
+        flip=recipe.training.flip,
+        drop=0.0,
+    )
+    learner = Learner(
+        net=_encoder(model).build(model.shape, len(data.classes), plan.seed).to(device),
+        objective=Classifying(recipe.schedule, recipe.prediction, DRAW),
+        optimizer=AdamW(weight_decay=0.05),
+        average=Average(),
+        schooling=plan,
+        batches=Batches(len(rows), fetch),
+    )
+    if found is not None:
+        learner.restore(tensors, told)
+    elif order.budget is not None:
+        learner.schooling = replace(plan, samples=_length(learner, order.budget))
+    return learner
+
+
+def _length(learner: Learner, budget: float) -> int:
+    """Whole batches that fit into so many seconds, by a few updates that are undone."""
+    tensors, state = learner.tensors(), learner.state()
+    kept = {name: {k: v.clone() for k, v in part.items()} for name, part in tensors.items()}
+    learner.advance()
+    began, first = time.perf_counter(), learner.seen
+    while time.perf_counter() - began < min(2.0, budget / 4):
+        learner.advance()
+    speed = (learner.seen - first) / (time.perf_counter() - began)
+    learner.restore(kept, state)
+    return max(1, int(0.9 * budget * speed / BATCH)) * BATCH
+
+
+def _steps(learner: Learner, state: Path, stop: Stop) -> Iterator[tuple[Stats, float]]:
+    """Update, report, save."""
+    clock, first = time.perf_counter(), learner.seen
+    while not learner.done:
+        stats = learner.advance()
+        if stats.seen // EVERY > (stats.seen - BATCH) // EVERY or stop.number:
+            told = {**learner.state(), "samples": learner.schooling.samples}
+            checkpoint.save(state, learner.seen, learner.tensors(), told)
+        if stop.number:
+            raise Stopped(stop.number, state.parent)
+        yield stats, (learner.seen - first) / (time.perf_counter() - clock)
+
+
+def _report(learner: Learner, stats: Stats | None, speed: float) -> Report:
+    samples = learner.schooling.samples
+    return Report(
+        seen=learner.seen,
+        samples=samples,
+        loss=stats.loss if stats else 0.0,
+        grad_norm=stats.grad_norm if stats else 0.0,
+        rate=stats.rate if stats else 0.0,
+        speed=speed,
+        left=(samples - learner.seen) / speed if speed else 0.0,
+    )
+
+
+@torch.no_grad()
+def named_at(net: torch.nn.Module, model: Model, data: DataSet) -> dict[float, float]:
+    """The share of held-out samples that are named right at each of `RATIOS`."""
+    assert data.labels is not None
+    held = data.held if len(data.held) else data.train
+    rows = held[data.labels[held] >= 0][:MOST]
+    device = next(net.parameters()).device
+    labels = torch.from_numpy(data.labels[rows])
+    x0 = model.codec.encode(torch.from_numpy(data.values[rows]).to(device))
+    eps = Noise(0, "classifier by level", tuple(range(len(rows))))(x0, 0)
+    shares = {}
+    for ratio in RATIOS:
+        assert LOW <= ratio <= HIGH
+        level = model.schedule.process(-2 * torch.tensor(ratio).double().log())
+        right = [
+            told_at(net, model.recipe.prediction, noised(x, level, e), level).argmax(1).cpu() == y
+            for x, e, y in zip(x0.split(256), eps.split(256), labels.split(256), strict=True)
+        ]
+        shares[ratio] = float(torch.cat(right).double().mean())
+    return shares

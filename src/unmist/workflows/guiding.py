@@ -1,0 +1,276 @@
+"""The scale of guidance chosen from a measured curve, and kept with the model (slide 10)."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unmist.base.faults import BadInput
+from unmist.base.noise import keyed
+from unmist.conditions.label import Label
+from unmist.core.condition import Cond
+from unmist.data.dataset import DataSet
+from unmist.metrics.diversity import diversity_estimates
+from unmist.metrics.estimate import Estimate
+from unmist.metrics.features import ClassifierFeatures, accuracy, extract
+from unmist.metrics.frechet import frechet_score
+from unmist.metrics.share import wilson
+from unmist.run.given import given_of
+from unmist.run.guide import GUIDE, Led, write_scale
+from unmist.run.model import Model
+from unmist.run.picture import save_picture
+from unmist.workflows.blocks import Reference
+from unmist.workflows.judging import Judge, names_classes
+from unmist.workflows.plots import plotted
+from unmist.workflows.sample import Shot, sample, settled
+from unmist.workflows.statistics import statistics_home
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["SCALES", "Curve", "Point", "Scored", "Scorer", "chosen", "tune_scale", "tuning_scale"]
+
+SCALES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)
+COUNT = 1000
+LOST = 0.01  # of the accuracy that real pictures have: what the default scale may cost
+
+
+@dataclass(frozen=True)
+class Point:
+    """What samples at one scale are worth.
+
+    right: the share that the judge names as was asked (None where no class is asked); frechet: its
+    floor is what real pictures get; calls: network evaluations a sample.
+    """
+
+    scale: float
+    right: Estimate | None
+    frechet: Estimate
+    recall: Estimate
+    calls: int
+
+    def plain(self) -> dict[str, object]:
+        """For JSON."""
+        right = None if self.right is None else self.right.plain()
+        parts = {"frechet": self.frechet.plain(), "recall": self.recall.plain()}
+        return {"scale": self.scale, "calls": self.calls, "right": right, **parts}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points, the scale that was chosen and why.
+
+    real: the share of held-out pictures that the judge names right; plot: where this is drawn.
+    """
+
+    points: tuple[Point, ...]
+    real: float | None
+    scale: float
+    why: str
+    plot: Path
+
+    def plain(self) -> dict[str, object]:
+        """For JSON."""
+        return {**asdict(self), "points": [point.plain() for point in self.points]}
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A progress report; the last one has the curve."""
+
+    stage: str
+    done: int
+    total: int
+    curve: Curve | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Judges samples that were asked for the conditions of held-out rows, in a fixed order."""
+
+    model: Model
+    data: DataSet
+    judge: ClassifierFeatures
+    name: str | None
+
+    @classmethod
+    def of(cls, model: Model, data: DataSet, judge: ClassifierFeatures | None = None) -> "Scorer":
+        """By the classifier taught on the data, or another. Raises BadInput.
+
+        The class counts where the model follows one and the judge names them.
+        """
+        if not model.recipe.conditions:
+            mend = "train one on labels, say: unmist train DATA --on label"
+            raise BadInput("this model follows nothing", where=model.folder, mend=mend)
+        if judge is None:
+            opened = Judge("classifier", statistics_home(model.folder / "measures")).open(data)
+            assert isinstance(opened, ClassifierFeatures)
+            judge = opened
+        labels = [n for n, part in model.recipe.conditions.items() if isinstance(part, Label)]
+        name = labels[0] if labels and names_classes(judge) else None
+        return cls(model, data, judge, name)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The held-out rows, in the order in which their conditions are asked."""
+        return keyed(0, "told").permutation(self.data.held)
+
+    def told(self, ids: Sequence[int]) -> Cond | None:
+        """The conditions of samples by their numbers."""
+        given = given_of(self.model.recipe, self.data, self.model.device)
+        return given(self.rows[np.asarray(ids) % len(self.data.held)])
+
+    def real(self) -> float | None:
+        """The share of held-out pictures that the judge names right."""
+        labels = self._numbers(self.data.held)
+        known = labels >= 0
+        if self.name is None or not known.any():
+            return None
+        return accuracy(self.judge, self.data.values[self.data.held[known]], labels[known])
+
+    def _numbers(self, rows: np.ndarray) -> np.ndarray:
+        """Labels as the judge counts them: those that training rows have, from 0; -1 for none."""
+        labels = self.data.labels
+        if labels is None:
+            return np.full(len(rows), -1)
+        seen = np.unique(labels[self.data.train])
+        seen = seen[seen >= 0]
+        place = np.searchsorted(seen, labels[rows]).clip(max=max(len(seen) - 1, 0))
+        return np.where(np.isin(labels[rows], seen), place, -1)
+
+    def __call__(self, shot: Shot, scale: float) -> Point:
+        """Draw and judge."""
+        drawn = sample(self.model, shot, self.told)
+        return self.point(drawn.pixels, shot.first, scale, drawn.calls)
+
+    def point(self, pixels: np.ndarray, first: int, scale: float, calls: int) -> Point:
+        """Judge samples uint8 (n, c, *s), of numbers from `first` on, drawn as `told` says."""
+        values = self.data.values
+        found = extract(self.judge, pixels)
+        train, held = (extract(self.judge, values[r]) for r in (self.data.train, self.data.held))
+        score = frechet_score(found, train, held, features=self.judge.name)
+        near = diversity_estimates(held, found, features=self.judge.name)
+        return Point(
+            scale=scale,
+            right=self._right(pixels, first),
+            frechet=Estimate(
+                name=score.name,
+                value=score.value,
+                floor=score.floor,
+                count=score.count,
+                reference=score.reference,
+                features=score.features,
+                method="against held-out pictures, floor by training pictures",
+            ),
+            recall=next(estimate for estimate in near if estimate.name == "recall"),
+            calls=calls,
+        )
+
+    def _right(self, pixels: np.ndarray, first: int) -> Estimate | None:
+        if self.name is None:
+            return None
+        asked = self._numbers(self.rows[(first + np.arange(len(pixels))) % len(self.data.held)])
+        named = extract(self.judge.probabilities, pixels).argmax(1).numpy()
+        known = asked >= 0
+        if not known.any():
+            return None
+        share, count = float((named == asked)[known].mean()), int(known.sum())
+        low, high = wilson(share, count)
+        return Estimate(
+            name="asked class",
+            value=share,
+            low=low,
+            high=high,
+            count=count,
+            features=self.judge.name,
+            method="share of samples that the judge names as was asked, Wilson's interval",
+        )
+
+
+def tune_scale(model: Model, scales: Sequence[float] = SCALES, shot: Shot | None = None) -> Curve:
+    """`tuning_scale`, drained."""
+    for report in tuning_scale(model, scales, shot):
+        if report.curve is not None:
+            return report.curve
+    raise AssertionError("tuning ends with its curve")
+
+
+def tuning_scale(
+    model: Model, scales: Sequence[float] = SCALES, shot: Shot | None = None
+) -> Iterator[Scored]:
+    """Draw at each scale, judge, choose, and keep the choice as the model's own scale.
+
+    Leaves guide/scale.json and guide/scale.png in the model's folder. Raises BadInput.
+    """
+    if not scales or not all(map(math.isfinite, scales)):
+        raise BadInput("no scales to measure", where="--scales", mend="as in --scales 0,1,2,4")
+    shot = shot or Shot(count=COUNT, seed=1)
+    guide = settled(model, shot).guide
+    total, points = len(scales), []
+    yield Scored("teaching the judge", 0, total)
+    scorer = Scorer.of(model, Reference(model.recipe.data).open())
+    for scale in scales:
+        yield Scored(f"drawing at scale {scale:g}", len(points), total)
+        own = replace(shot, guide=replace(guide, scale=(scale,)))
+        points.append(scorer(own, scale))
+    real = scorer.real()
+    scale, why = chosen(points, real)
+    curve = Curve(tuple(points), real, scale, why, model.folder / GUIDE / "scale.png")
+    write_scale(model.folder, Led(scale, model.digest), [point.plain() for point in points])
+    save_picture(curve.plot, drawn_curve(curve), {"scale": scale, "hash": model.digest})
+    yield Scored("done", total, total, curve)
+
+
+def chosen(points: Sequence[Point], real: float | None) -> tuple[float, str]:
+    """The scale of least Fréchet distance among those that hold the class, and why in words."""
+    holding = [
+        point
+        for point in points
+        if point.right is not None and real is not None and point.right.value >= real - LOST
+    ]
+    best = min(holding or points, key=lambda point: point.frechet.value)
+    if real is None or best.right is None:
+        return best.scale, "the least Fréchet distance (no class is asked)"
+    kept = f"{best.right.value:.1%} of samples are named as asked, {real:.1%} of real pictures"
+    if holding:
+        return best.scale, f"the least Fréchet distance of those that hold the class: {kept}"
+    return best.scale, f"the least Fréchet distance, but no scale holds the class: {kept}"
+
+
+def drawn_curve(curve: Curve) -> np.ndarray:
+    """uint8 (3, h, w): accuracy, excess Fréchet distance and recall over the scale."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.8), dpi=110, layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    xs = [point.scale for point in curve.points]
+    rights = [point.right for point in curve.points if point.right is not None]
+    if len(rights) == len(xs):
+        _bars(left, xs, rights)
+        left.axhline(curve.real, color="grey", linestyle="--", label="real pictures")
+        left.legend(frameon=False)
+    left.set_title("share named as asked")
+    middle.plot(xs, [point.frechet.excess for point in curve.points], "o-")
+    middle.axhline(0, color="grey", linestyle="--")
+    middle.set_title("excess Fréchet distance (0: as real pictures)")
+    _bars(right, xs, [point.recall for point in curve.points])
+    right.axhline(curve.points[0].recall.floor, color="grey", linestyle="--", label="real pictures")
+    right.set_title("recall")
+    right.legend(frameon=False)
+    for axis in (left, middle, right):
+        axis.axvline(curve.scale, color="C1", alpha=0.6)
+        axis.set_xlabel("scale of guidance")
+        axis.grid(alpha=0.25)
+    return plotted(figure)
+
+
+def _bars(axis: "Axes", xs: list[float], estimates: Sequence[Estimate]) -> None:
+    values = [estimate.value for estimate in estimates]
+    ends = [
+        [estimate.value - estimate.low for estimate in estimates],
+        [estimate.high - estimate.value for estimate in estimates],
+    ]
+    axis.errorbar(xs, values, ends, fmt="o-", capsize=3)
