@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from unmist.base.faults import BadInput
 from unmist.conditions.family import Column, conditions
+from unmist.conditions.image import Image
 from unmist.conditions.label import Label
 from unmist.conditions.number import Number
 from unmist.conditions.text import Text
@@ -17,9 +19,10 @@ from unmist.run.given import cond_of, like
 from unmist.run.model import joined
 from unmist.run.plain import from_plain, to_plain
 from unmist.run.recipe import FAMILIES, Recipe
-from unmist.training.loop import Schooling, thinned
+from unmist.training.loop import Schooling, thinned, turned
 
 SHAPE = (2, 6, 5)
+PICTURE = np.arange(90, dtype=np.uint8).reshape(3, 6, 5)
 MEMBERS = {  # an open condition, what the data say of four rows, a wish, one it cannot follow
     "label": (Label(width=6), Column([1, 0, -1, 2], ("ant", "bee", "cat")), "bee", "bea"),
     "text": (
@@ -27,6 +30,12 @@ MEMBERS = {  # an open condition, what the data say of four rows, a wish, one it
         Column(["a red bee", "red", "", "two bees on a blue cat, red"]),
         "a blue Bee!",
         "one two three four five six seven eight",
+    ),
+    "image": (
+        Image(),
+        Column([np.full((3, 6, 5), 9, np.uint8), PICTURE, None, PICTURE[::-1]]),
+        None,
+        None,
     ),
     "number": (Number(width=6), Column([0.5, 2.0, float("nan"), -1.0]), "1.5", "2.5"),
 }
@@ -122,7 +131,7 @@ def test_what_is_not_followed_is_refused():
         asked(net, strange)
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize("name", [name for name in MEMBERS if MEMBERS[name][2]])
 def test_a_wish_is_read_or_refused(name):
     """Fails if a user's words become no value, or what cannot be followed is taken all the same."""
     condition, column, right, wrong = MEMBERS[name]
@@ -152,3 +161,22 @@ def test_training_drops_it_by_itself(name):
     kept = thinned(many, plan, 0).kept(name)
     assert not kept[2::4].any()
     assert 0.65 < float(kept[torch.arange(400) % 4 != 2].float().mean()) < 0.85
+
+
+def test_pictures_are_mirrored_with_their_samples():
+    """Fails if training with flips shows a sample one way round and its picture the other."""
+    which = torch.tensor([True, False, True, False])
+    _, _, cond = told(list(MEMBERS))
+    found = turned(cond, which).values
+    assert torch.equal(found["image"][0], cond.values["image"][0].flip(-1))
+    assert torch.equal(found["image"][1], cond.values["image"][1])
+    for name in set(MEMBERS) - {"image"}:
+        assert found[name] is cond.values[name]
+
+
+def test_a_picture_of_another_size_is_refused():
+    """Fails if it is stretched or cut in silence."""
+    net, _, cond = told(["image"])
+    wrong = Cond({"image": cond.values["image"][..., :4]}, cond.keep)
+    with pytest.raises(BadInput, match=r"shape \(3, 6, 4\) beside \(3, 6, 5\)"):
+        asked(net, wrong)

@@ -31,8 +31,9 @@ class What:
     set
         One setting of the recipe, as in network.width=96; may be repeated.
     on
-        What the model is told of each sample: label (its class), or the name of a column of
-        numbers; several with commas. --set conditions.label.width=64 and the like come after.
+        What the model is told of each sample: label (its class), text (its caption), image (the
+        picture given with it), or the name of a column of numbers; several with commas. Details by
+        --set, as in conditions.text.layers=1.
     seed
         Of everything random.
     """

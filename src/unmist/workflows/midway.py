@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
+from unmist.conditions.image import Image
 from unmist.core.condition import Cond
 from unmist.core.objective import Lesson
 from unmist.core.plan import descend
@@ -260,6 +261,11 @@ def look(course: Course, count: int = 25) -> Path | None:
         return None
     cond = shown(course.data, course.given, count)
     pixels = draw(course.learner.ema, recipe, count, 12, "look", cond).numpy()
+    for name, part in recipe.conditions.items():
+        if isinstance(part, Image) and part.channels == recipe.shape[0] and cond is not None:
+            source = cond.values[name]
+            assert isinstance(source, Tensor)
+            pixels = np.concatenate([source.cpu().numpy(), pixels], axis=3)  # beside what was asked
     path = course.folder / "looks" / f"{course.learner.seen:09d}.png"
     path.parent.mkdir(exist_ok=True)
     told = {"kind": "look", "model": course.folder.resolve().name, "look": course.learner.seen}

@@ -2,15 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
-from unmist.conditions.family import Reader
+from unmist.conditions.family import Condition, Reader
+from unmist.conditions.image import Image
 from unmist.core.condition import Cond
+from unmist.data.fit import fitted, with_channels
+from unmist.data.picture import decoded, quiet
+from unmist.data.reading import Reading
 from unmist.run.given import cond_of, readings
 from unmist.run.model import Model
 
 __all__ = ["Asking", "Wish", "asking", "doubts", "named", "own_wish", "wished"]
+
+MOST = 1 << 28  # bytes of a picture file
 
 Wish = str | int | float | tuple[str | int | float, ...]
 """A value as people write it, or several that the samples take in turn; "" is none."""
@@ -60,8 +68,27 @@ def asking(model: Model, wish: Mapping[str, Wish] | None) -> Asking:
     plain = {}
     for name, texts in wished(model, wish).items():
         part = model.recipe.conditions[name]
-        plain[name] = part.reader(readings()), [part.wish(text) if text else None for text in texts]
+        found = [_plain(model, part, text) if text else None for text in texts]
+        plain[name] = part.reader(readings()), found
     return Asking(model, plain)
+
+
+def _plain(model: Model, part: Condition, text: str) -> object:
+    """What a wish means; of a picture its pixels, fitted as those of the training data."""
+    meant = part.wish(text)
+    if not isinstance(part, Image):
+        return meant
+    data, shape = model.recipe.data, model.shape
+    if len(shape) != 3:
+        raise BadInput(f"no picture fits beside {shape}", where="wish")
+    fit = Reading(fit=data.fit, background=data.background)
+    try:
+        with quiet():
+            found = decoded(files.read_bytes(Path(text), most=MOST, links=True), fit).pixels
+    except BadInput as fault:
+        raise BadInput(fault.what, where=text[:80], mend=fault.mend) from None
+    pixels = fitted(found, (shape[1], shape[2]), fit)
+    return with_channels(pixels, part.channels).transpose(2, 0, 1)
 
 
 def doubts(model: Model, wish: Mapping[str, Wish] | None) -> list[str]:
