@@ -85,12 +85,7 @@ def _opened(rule: Rule, learned: Learned | None, given: dict[str, Detector]) -> 
         case Nudity():
             return _nudity(rule)
         case Copied():
-            if learned is None:
-                mend = (
-                    "name the model's folder by --model, its data by --against, or --without copied"
-                )
-                raise BadInput("which pictures did the model learn from?", where=name, mend=mend)
-            return CopyDetector(learned)
+            return _copies(rule, learned)
         case Words():
             return WordRules(rule)
         case Network():
