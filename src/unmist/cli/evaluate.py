@@ -1,14 +1,14 @@
 """`unmist evaluate`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
 from unmist.base.faults import BadInput
-from unmist.cli.flags import settings_of
+from unmist.cli.flags import scales_of, settings_of
 from unmist.cli.output import emit, note
 from unmist.cli.progress import followed
 
@@ -77,7 +77,7 @@ class Measuring:
 
 def evaluate(
     what: str, /, *, drawing: Drawing | None = None, measuring: Measuring | None = None,
-    json: bool = False,
+    scales: str | None = None, json: bool = False,
 ) -> int:  # fmt: skip
     """Measure a model, or a folder of pictures, against data: distance, variety, copies.
 
@@ -87,15 +87,45 @@ def evaluate(
     ----------
     what
         The folder that `unmist train` wrote; or a folder of pictures, an .npz or .npy file.
+    scales
+        Scales of guidance, as 0,1,2,4: draw at each, and keep the one that measures best as the
+        model's own; nothing else is measured then.
     json
         Print one JSON object on stdout.
     """
     judged, shot = _judged(what, drawing or Drawing())
+    if scales is not None:
+        return _scales(judged, shot, scales_of(scales, where="--scales"), measuring, json=json)
     scores = _followed(judged, _asked(measuring or Measuring(), shot), quiet=json)
     if json:
         emit({**scores.plain(), "report": scores.report})
     else:
         print("\n".join(_lines(scores)))
+    return 0
+
+
+def _scales(
+    model: "Model | str", shot: "Shot", scales: list[float], measuring: Measuring | None, *,
+    json: bool,
+) -> int:  # fmt: skip
+    """The curve over the scales, as it is measured, and the scale that was chosen."""
+    from unmist.workflows.guiding import COUNT, tuning_scale
+
+    if isinstance(model, str):
+        raise BadInput("scales are for models, these are pictures", where=model, mend="leave out")
+    asked, shown = measuring or Measuring(), 0
+    shot = replace(shot, count=COUNT if asked.count is None else asked.count)
+    for report in tuning_scale(model, scales, shot):
+        for point in report.points[shown:] if not json else ():
+            print(point)
+        shown = len(report.points)
+        if report.curve is None:
+            note(report.stage)
+        elif json:
+            emit(report.curve.plain())
+        else:
+            print(f"the model's own scale is {report.curve.scale:g}: {report.curve.why}")
+            print(report.curve.plot)
     return 0
 
 

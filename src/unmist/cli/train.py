@@ -102,6 +102,7 @@ def train(
     *,
     what: What | None = None,
     way: Way | None = None,
+    classifier: Path | None = None,
     plan: bool = False,
     json: bool = False,
 ) -> int:
@@ -111,6 +112,9 @@ def train(
     ----------
     data
         A folder of pictures, an .npz or .npy file, or a built-in set: digits, emoji.
+    classifier
+        A trained model: teach it a classifier of noisy samples on its own data, for
+        `sample --set guide.classifier=2`; of the other flags --budget and --fresh count.
     plan
         Say what it would take, from a few measured steps, and do nothing.
     json
@@ -120,6 +124,8 @@ def train(
     from unmist.workflows.train import planned, training
 
     what, way = what or What(), way or Way()
+    if classifier is not None:
+        return _classifier(classifier, way.order(), alone=data is None, json=json)
     order, recipe = way.order(), what.recipe_for(data)
     located(recipe.data.source)  # before a folder is made for the run
     if plan:
@@ -133,6 +139,22 @@ def train(
         emit({"finished": True, "model": to})
     else:
         note(f"the model is in {to}; next: unmist sample {to}")
+    return 0
+
+
+def _classifier(model: Path, order: "Order", *, alone: bool, json: bool) -> int:
+    """Teach the classifier of a run."""
+    from unmist.base.faults import BadInput
+    from unmist.workflows.classifying import classifying
+
+    if not alone:
+        mend = "leave the data out: it is taught on those of the model"
+        raise BadInput("two things to train", where="--classifier", mend=mend)
+    follow(classifying(model, order), json=json)
+    if json:
+        emit({"finished": True, "model": model})
+    else:
+        note(f"next: unmist sample {model} --set guide.classifier=2")
     return 0
 
 

@@ -38,7 +38,7 @@ __all__ = [
 OURS = frozenset(
     (
         *("about.json", "card.md", "log.jsonl", "looks", "measures", "recipe.toml", "report.html"),
-        *("samples", "scores.json", "state", "tuned.json", "weights"),
+        *("guide", "samples", "scores.json", "state", "tuned.json", "weights"),
         *("student-1", "student-2", "student-4"),
     )
 )

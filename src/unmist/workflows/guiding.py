@@ -52,6 +52,14 @@ class Point:
     recall: Estimate
     calls: int
 
+    def __str__(self) -> str:
+        right = "" if self.right is None else f"named as asked {self.right.value:.1%}, "
+        return (
+            f"scale {self.scale:g}: {right}Fréchet distance {self.frechet.value:.4g} (excess "
+            f"{self.frechet.excess:.4g}), recall {self.recall.value:.3f} "
+            f"[{self.recall.low:.3f}, {self.recall.high:.3f}], {self.calls} evaluations"
+        )
+
     def plain(self) -> dict[str, object]:
         """For JSON."""
         right = None if self.right is None else self.right.plain()
@@ -79,11 +87,10 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """A progress report; the last one has the curve."""
+    """A progress report: the points so far; the last one has the curve."""
 
     stage: str
-    done: int
-    total: int
+    points: tuple[Point, ...] = ()
     curve: Curve | None = None
 
 
@@ -209,11 +216,11 @@ def tuning_scale(
         raise BadInput("no scales to measure", where="--scales", mend="as in --scales 0,1,2,4")
     shot = shot or Shot(count=COUNT, seed=1)
     guide = settled(model, shot).guide
-    total, points = len(scales), []
-    yield Scored("teaching the judge", 0, total)
+    points: list[Point] = []
+    yield Scored("teaching the judge")
     scorer = Scorer.of(model, Reference(model.recipe.data).open())
     for scale in scales:
-        yield Scored(f"drawing at scale {scale:g}", len(points), total)
+        yield Scored(f"drawing at scale {scale:g}", tuple(points))
         own = replace(shot, guide=replace(guide, scale=(scale,)))
         points.append(scorer(own, scale))
     real = scorer.real()
@@ -221,7 +228,7 @@ def tuning_scale(
     curve = Curve(tuple(points), real, scale, why, model.folder / GUIDE / "scale.png")
     write_scale(model.folder, Led(scale, model.digest), [point.plain() for point in points])
     save_picture(curve.plot, drawn_curve(curve), {"scale": scale, "hash": model.digest})
-    yield Scored("done", total, total, curve)
+    yield Scored("done", curve.points, curve)
 
 
 def chosen(points: Sequence[Point], real: float | None) -> tuple[float, str]:
