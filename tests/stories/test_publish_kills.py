@@ -20,7 +20,7 @@ def test_kills_show_nothing_unchecked_and_lose_nothing(tmp_path, kills):
         text=True,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=600,
+        timeout=60 * kills,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout.splitlines()[-1])
