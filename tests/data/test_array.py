@@ -213,3 +213,18 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     np.save(tmp_path / "a.npy", GREY)
     assert len(open_data(tmp_path / "a.npy", cache=tmp_path / "file")) == 6
+
+
+def test_other_arrays_of_as_many_rows_are_given_with_them(tmp_path):
+    """Fails if numbers or source pictures beside the pictures are lost, unlike in shape, or if an
+    array that is neither stops the reading."""
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 256, (30, 6, 5, 3), np.uint8)
+    sketch, size = values[..., :1].astype(np.float32) / 255, np.arange(30) / 4
+    odd = {"words": np.array(["a"] * 30), "cube": draw.random((30, 7, 7, 7)), "few": size[:9]}
+    np.savez(tmp_path / "pairs.npz", images=values, sketch=sketch, size=size, **odd)
+    data = open_data(tmp_path / "pairs.npz")
+    assert set(data.given) == {"sketch", "size"}
+    assert np.array_equal(data.given["sketch"][:, 0], values[..., 0])
+    assert np.array_equal(data.given["size"], size)
+    assert open_data(tmp_path / "pairs.npz", size=8).given["sketch"].shape == (30, 1, 8, 8)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from pictures import photo
 
@@ -120,3 +121,18 @@ def test_what_gave_words_was_not_passed_over(folder):
     (folder / "stray.txt").unlink()
     (folder / "notes.md").unlink()
     assert scan(folder).report.others == {}
+
+
+def test_columns_of_numbers_are_given_by_name(folder):
+    """Fails if a number meets another picture, a gap becomes zero, words or endless numbers are
+    taken for numbers, or a changed number is no drift."""
+    text = "file_name,Size,text,code,far,empty\n0.png,1.5,a,7,1e999,\n2.png,-2,b,x7,1,\n"
+    (folder / "metadata.csv").write_text(text)
+    data = open_data(folder)
+    assert set(data.given) == {"size"}
+    assert np.array_equal(data.given["size"], [1.5, np.nan, -2], equal_nan=True)
+    assert np.array_equal(open_data(folder).given["size"], data.given["size"], equal_nan=True)
+    (folder / "metadata.csv").write_text(text.replace("1.5", "2.5"))
+    with pytest.raises(BadInput, match="drifted"):
+        open_data(folder)
+    assert open_data(folder, accept_drift=True).fingerprint != data.fingerprint

@@ -1,9 +1,11 @@
 """Arrays from .npy and .npz, never through pickle; their layout and range told apart or refused."""
 
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ _PARTS = {
     "classes": ("classes", "class_names", "names"),
 }
 _MEND = "save it again with numpy.save or numpy.savez"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _COLOURS = (1, 3)
 _UNPACKED = 4 * 2**30  # bytes an .npz may unpack to; an .npy is mapped, so has no limit
 
@@ -33,6 +36,7 @@ class _Found:
     labels: np.ndarray | None = None
     captions: np.ndarray | None = None
     classes: np.ndarray | None = None
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def array_rows(path: Path, layout: str | None) -> Rows:
@@ -41,6 +45,7 @@ def array_rows(path: Path, layout: str | None) -> Rows:
     Shapes: (n, h, w); (n, c, h, w) or (n, h, w, c) with c of 1 or 3, refused where both fit or
     neither does and no layout is named; (n, c, d, h, w). Ranges: uint8; bool; uint16 over 257;
     whole numbers within 0 … 255; floats within 0 … 1, -1 … 1 or 0 … 255 over the whole array.
+    Other arrays with a row for each, numbers or pictures, are given with the rows by their names.
     """
     where = shown(str(path))
     found = _npz(path) if path.suffix.lower() == ".npz" else _Found(_npy(path))
@@ -56,7 +61,25 @@ def array_rows(path: Path, layout: str | None) -> Rows:
         classes=classes,
         captions=_worded(found.captions, len(values), where),
         notes=told,
+        given=_given(found.others, len(values), layout, where),
     )
+
+
+def _given(
+    others: Mapping[str, np.ndarray], count: int, layout: str | None, where: str
+) -> dict[str, np.ndarray]:
+    """What else has a row for each: numbers float64 (n,), pictures uint8 (n, c, *s); by name."""
+    given = {}
+    for name, values in others.items():
+        if len(values.shape) == 0 or len(values) != count or not _NAME.fullmatch(name):
+            continue
+        if values.ndim == 1 and values.dtype.kind in "iuf":
+            given[name] = values.astype(np.float64)
+        elif 3 <= values.ndim <= 5 and values.dtype.kind in "iufb":
+            with suppress(BadInput):  # neither pictures nor asked for: passed over
+                pictures, _ = _eight_bit(_ordered(values, layout, where), where)
+                given[name] = np.ascontiguousarray(pictures)
+    return given
 
 
 def _npy(path: Path) -> np.ndarray:
@@ -86,7 +109,9 @@ def _npz(path: Path) -> _Found:
                 for name in [next((n for n in known if n in names), None)]
                 if name is not None
             }
-            return _Found(arrays[chosen], **parts)
+            used = {chosen, *(name for known in _PARTS.values() for name in known)}
+            others = {name: arrays[name] for name in names if name not in used}
+            return _Found(arrays[chosen], **parts, others=others)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, BadInput):
             raise

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isfinite, nan
 from pathlib import Path
 
 from unmist.base.faults import BadInput
@@ -12,31 +14,38 @@ from unmist.data.tree import Tree, shown
 __all__ = ["Words", "words_of"]
 
 _TEXT = ("text", "caption", "prompt")
+_COLUMN = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _LIMIT = 64 * 1024  # characters of one caption; more is not a caption
 _NAMES = ("metadata.jsonl", "metadata.csv")
 
 
 @dataclass(frozen=True)
 class Words:
-    """Captions and labels by the picture's name, from `files`; what was odd, for the report."""
+    """Captions and labels by the picture's name, from `files`; what was odd, for the report.
+
+    numbers: by column and picture's name, of columns that hold nothing but numbers.
+    """
 
     captions: dict[str, str]
     labels: dict[str, str]
     files: frozenset[Path]
     notes: tuple[str, ...]
+    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def words_of(tree: Tree) -> Words:
     """Captions and labels of a folder, as in Hugging Face's image folders.
 
     metadata.jsonl / metadata.csv may lie in the folder or in any below it; `file_name` counts from
-    there, `text` (or caption, prompt) is the caption, `label` the class. A row for a picture that
-    is not there is refused. A .txt beside a picture is its caption where no row gives one.
+    there, `text` (or caption, prompt) is the caption, `label` the class, a column of numbers is
+    kept by its name. A row for a picture that is not there is refused. A .txt beside a picture is
+    its caption where no row gives one.
     """
     beside, tables = _beside(tree), _tables(tree)
     texts = {path: _clean(_read(path)) for path in beside.values()}
     captions = {name: texts[path] for name, path in beside.items() if texts[path]}
     labels: dict[str, str] = {}
+    others: dict[str, dict[str, object]] = {}
     known = {file.name for file in tree.files} | {bad.name for bad in tree.bad}
     for table in tables:
         prefix = table.parent.relative_to(tree.root).as_posix()
@@ -51,7 +60,31 @@ def words_of(tree: Tree) -> Words:
                 )
             _put(captions, name, next((row[key] for key in _TEXT if key in row), None))
             _put(labels, name, row.get("label"))
-    return Words(captions, labels, frozenset((*texts, *tables)), _notes(tree, captions, labels))
+            for column in row.keys() - {"file_name", "label", *_TEXT}:
+                others.setdefault(str(column), {})[name] = row[column]
+    notes = _notes(tree, captions, labels)
+    return Words(captions, labels, frozenset((*texts, *tables)), notes, _numbers(others))
+
+
+def _numbers(columns: dict[str, dict[str, object]]) -> dict[str, dict[str, float]]:
+    """The columns that hold finite numbers only, where they hold anything; by small letters."""
+    found = {}
+    for column, values in sorted(columns.items()):
+        told = {name: value for name, value in values.items() if value not in (None, "")}
+        numbers = {name: _number(value) for name, value in told.items()}
+        if numbers and all(map(isfinite, numbers.values())) and _COLUMN.fullmatch(column.lower()):
+            found[column.lower()] = numbers
+    return found
+
+
+def _number(value: object) -> float:
+    """NaN for what is none; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return nan
 
 
 def _put(into: dict[str, str], name: str, value: object) -> None:

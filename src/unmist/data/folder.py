@@ -156,6 +156,10 @@ def _described(index: Index, tree: Tree, words: Words, digest: str) -> Index:
         others={kind: count for kind, count in others.items() if count > 0},
         words=digest,
         word_files=len(words.files),
+        numbers={
+            column: tuple(values.get(row.name) for row in good)
+            for column, values in words.numbers.items()
+        },
     )
 
 
@@ -172,6 +176,7 @@ def _rows(index: Index, pixels: np.ndarray, group: np.ndarray, reading: Reading)
         labels=None if index.labels is None else np.array(index.labels, np.int64),
         classes=index.classes,
         captions=index.captions,
+        given={name: np.array(values, np.float64) for name, values in index.numbers.items()},
         sources=tuple(shown(row.name, 4096) for row in good),
         keys=tuple(row.key for row in good),
         group=group,

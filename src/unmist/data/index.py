@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,7 +31,7 @@ __all__ = [
     "written",
 ]
 
-FORMAT = 1
+FORMAT = 2
 DAY = 86_400  # seconds
 
 
@@ -56,7 +56,8 @@ class Row:
 class Index:
     """A scanned folder. Row i of the pixel file is the i-th row without a reason.
 
-    word_files: from so many files came captions or labels; others: what was passed over.
+    word_files: from so many files came captions or labels; others: what was passed over; numbers:
+    columns of numbers, a value a row.
     """
 
     format: int
@@ -72,6 +73,7 @@ class Index:
     words: str
     fingerprint: str = ""
     word_files: int = 0
+    numbers: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
 
     @property
     def good(self) -> tuple[Row, ...]:
@@ -132,7 +134,8 @@ def shelf(root: Path, folder: Path) -> Path:
 
 def words_digest(words: Words, classes: dict[str, int]) -> str:
     """Changes where any caption, label or class does."""
-    told = [sorted(part.items()) for part in (words.captions, words.labels, classes)]
+    parts = (words.captions, words.labels, classes, *words.numbers.values())
+    told = [sorted(words.numbers), *(sorted(part.items()) for part in parts)]
     return sha256(json.dumps(told).encode()).hexdigest()
 
 
