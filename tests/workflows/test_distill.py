@@ -7,12 +7,21 @@ import pytest
 import torch
 
 from unmist.base.faults import BadInput
+from unmist.conditions.label import Label
+from unmist.core.condition import Cond
+from unmist.core.level import Level
 from unmist.core.solver import Euler
+from unmist.guidance.guide import Guide
+from unmist.networks.unet import UNet
 from unmist.run.model import load
-from unmist.run.recipe import read_recipe
+from unmist.run.recipe import Data, Recipe, read_recipe
+from unmist.training.loop import Schooling
 from unmist.workflows.distill import Lessons, distill, distilling, estimated, home, lessons
 from unmist.workflows.order import Order
 from unmist.workflows.sample import Shot, sample
+from unmist.workflows.teaching import teacher_of
+from unmist.workflows.train import train
+from unmist.workflows.tune import Tuning, tune
 
 SHORT = {"training.samples": 96, "student.inner": 2, "saving.checkpoint": 32}
 
@@ -86,3 +95,41 @@ def test_its_recipe_is_written_out(folder):
     assert len(recipe.student.ratios) == recipe.sampling.steps == 4
     assert recipe.sampling.spacing.ratios == recipe.student.ratios
     assert recipe.student.inner == 2
+
+
+@pytest.fixture(scope="module")
+def labelled(source, tmp_path_factory):
+    """A model of bars that follows their classes, barely trained."""
+    recipe = Recipe(
+        data=Data(source=str(source)),
+        network=UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=()),
+        conditions={"label": Label()},
+        training=Schooling(samples=64, batch=32),
+    )
+    folder = tmp_path_factory.mktemp("runs") / "labelled"
+    train(recipe, folder, Order(threads=1))
+    return folder
+
+
+def test_a_student_follows_what_its_teacher_does(labelled, tmp_path):
+    """Fails if a student loses its conditions, or its teacher's plan cannot be tuned with them."""
+    student = distill(labelled, asked(to=tmp_path / "student"))
+    wish = {"label": student.recipe.conditions["label"].classes[0]}
+    samples = sample(student, Shot(count=2, wish=wish))
+    assert samples.settings["wish"] == {"label": [wish["label"]]}
+    (found,) = tune(labelled, Tuning(budgets=(3,), seeds=8, fine=6))
+    assert found.steps == 3
+
+
+def test_guidance_is_folded_in(labelled):
+    """Fails if a student learns from the teacher without the scale that it is sampled with."""
+    model = load(labelled)
+    guided = replace(model.recipe.sampling, guide=Guide(scale=(2.5,)))
+    model = replace(model, recipe=replace(model.recipe, sampling=guided))
+    teacher = teacher_of(model, lessons(model, asked()))
+    x, here = torch.ones(2, *model.shape), Level(torch.tensor(1.0), torch.tensor(1.5))
+    cond = Cond({"label": torch.tensor([0, 1])})
+    told, untold = model.denoiser(x, here, cond), model.denoiser(x, here, cond.without())
+    torch.testing.assert_close(teacher(x, here, cond), untold + 2.5 * (told - untold))
+    assert lessons(model, asked()).sampling.guide == Guide()
+    assert teacher_of(model, model.recipe) is None

@@ -69,7 +69,8 @@ def _line(found: "Found") -> str:
 def _numbers(text: str) -> tuple[int, ...]:
     """`3-12` or `4,5,8`."""
     parts = [_SPAN.fullmatch(part) for part in text.split(",")]
-    if not all(parts):
-        raise BadInput(f"'{text[:40]}' names no steps", where="--steps", mend="write 3-12 or 4,5,8")
     spans = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
-    return tuple(sorted({number for span in spans for number in span}))
+    found = tuple(sorted({number for span in spans for number in span}))
+    if not found or not all(parts):
+        raise BadInput(f"'{text[:40]}' names no steps", where="--steps", mend="write 3-12 or 4,5,8")
+    return found

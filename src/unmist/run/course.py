@@ -13,6 +13,7 @@ from unmist.base import files
 from unmist.base.faults import BadInput, Diverged
 from unmist.base.machine import Machine, differences, facts
 from unmist.core.condition import Cond
+from unmist.core.denoiser import Denoiser
 from unmist.core.objective import Lesson
 from unmist.data.dataset import DataSet
 from unmist.run import averages, checkpoint
@@ -151,10 +152,12 @@ class Course:
         return f"{why} at {seen} samples: back to {self.learner.seen}, rate times {slower:g}"
 
 
-def learner_of(recipe: Recipe, data: DataSet, given: Given, parent: Model | None = None) -> Learner:
+def learner_of(
+    recipe: Recipe, data: DataSet, given: Given, teacher: Denoiser | None = None
+) -> Learner:
     """The learner of a measured recipe, untrained, on the device of what is given.
 
-    A student learns from its parent's denoiser.
+    teacher: what a student learns from.
     """
     codec, device = recipe.codec, given.device
     assert codec is not None
@@ -165,7 +168,7 @@ def learner_of(recipe: Recipe, data: DataSet, given: Given, parent: Model | None
 
     return Learner(
         net=joined(recipe).to(device),
-        objective=lesson_of(recipe, parent),
+        objective=lesson_of(recipe, teacher),
         optimizer=recipe.optimizer,
         average=recipe.average,
         schooling=recipe.training,
@@ -174,25 +177,27 @@ def learner_of(recipe: Recipe, data: DataSet, given: Given, parent: Model | None
     )
 
 
-def lesson_of(recipe: Recipe, parent: Model | None) -> Lesson:
-    """What is minimised: the recipe's objective, or its parent's steps where it is a student."""
+def lesson_of(recipe: Recipe, teacher: Denoiser | None) -> Lesson:
+    """What is minimised: the recipe's objective, or its teacher's steps where it is a student."""
     if recipe.student is None:
         return recipe.objective
-    if parent is None or parent.digest != recipe.student.teacher:
-        raise BadInput(
-            "a student goes on learning from the very weights it began with",
-            where="distill",
-            mend="give the model it was made from, as it was; or begin anew with --fresh",
-        )
-    return Distilling(parent.denoiser, recipe.schedule, recipe.prediction, recipe.student)
+    if teacher is None:
+        mend = "use unmist distill, with the model it was made from"
+        raise BadInput("a student learns from its teacher alone", where="student", mend=mend)
+    return Distilling(teacher, recipe.schedule, recipe.prediction, recipe.student)
 
 
 def begin(
-    folder: Path, recipe: Recipe, data: DataSet, machine: Machine, parent: Model | None
+    folder: Path,
+    recipe: Recipe,
+    data: DataSet,
+    machine: Machine,
+    parent: Model | None = None,
+    teacher: Denoiser | None = None,
 ) -> Course:
     """A new run: recipe and facts written, a checkpoint at 0 samples; warm from `parent`."""
     given = given_of(recipe, data, torch.device(machine.device))
-    learner = learner_of(recipe, data, given, parent)
+    learner = learner_of(recipe, data, given, teacher)
     if parent is not None:
         source = parent.folder / WEIGHTS
         for net in (learner.net, learner.ema):
@@ -243,14 +248,14 @@ def resume(
     folder: Path,
     data: DataSet,
     machine: Machine,
-    parent: Model | None = None,
+    teacher: Denoiser | None = None,
     *,
     accept_drift: bool,
     accept_rounding: bool,
 ) -> Course:
     """The run in `folder` from its newest whole checkpoint, with as many threads as it began.
 
-    parent: a student's teacher.
+    teacher: what a student learns from.
     """
     recipe, before = read_recipe(folder / "recipe.toml"), stored(folder)
     if before["fingerprint"] != data.fingerprint and not accept_drift:
@@ -261,7 +266,7 @@ def resume(
         )
     notices = _same_machine(folder, before["machine"], machine, accept_rounding)
     given = given_of(recipe, data, torch.device(machine.device))
-    learner = learner_of(recipe, data, given, parent)
+    learner = learner_of(recipe, data, given, teacher)
     course = Course(folder, recipe, data, learner, given, notices=notices)
     restore(course)
     _trim_log(course)

@@ -8,6 +8,7 @@ from unmist.base.faults import BadInput
 from unmist.core.default import default_solver, default_spacing
 from unmist.core.solver import Solver
 from unmist.core.spacing import Spacing
+from unmist.guidance.guide import Guide
 from unmist.run.plain import from_plain, to_plain
 from unmist.run.recipe import EDITS, FAMILIES, Sampling
 
@@ -23,7 +24,8 @@ class Tuned:
 
     what: "levels", "levels and gains", or "plain" where neither was better beyond two standard
     errors (`doubt`) of the paired difference `gap`; then solver and spacing are the plain ones.
-    error, plain: root mean square distance from the model's own fine solution, in model space.
+    error, plain: root mean square distance from the model's own fine solution, in model space;
+    guide: how samples were led meanwhile.
     """
 
     steps: int
@@ -35,6 +37,7 @@ class Tuned:
     seeds: int
     solver: Solver = field(default_factory=default_solver)
     spacing: Spacing = field(default_factory=default_spacing)
+    guide: Guide = field(default_factory=Guide)
 
     @property
     def better(self) -> bool:
@@ -63,12 +66,15 @@ def keep_tuned(folder: Path, digest: str, new: Tuned) -> None:
 
 
 def with_tuned(chosen: Sampling, folder: Path, digest: str) -> Sampling:
-    """The sampling with the plan fitted for as many steps, where there is one and no edits."""
+    """The sampling with the plan fitted for as many steps, where there is one and no edits.
+
+    chosen: with its whole guide; a plan fitted under another is not used.
+    """
     default = Sampling()
     if any(getattr(chosen, name) != getattr(default, name) for name in EDITS):
         return chosen  # fitted for plans of steps alone
     entry = tuned_of(folder, digest).get(chosen.steps)
-    if entry is None or not entry.better:
+    if entry is None or not entry.better or entry.guide != chosen.guide:
         return chosen
     return replace(chosen, solver=entry.solver, spacing=entry.spacing)
 

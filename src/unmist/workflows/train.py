@@ -11,6 +11,7 @@ import torch
 
 from unmist.base import files
 from unmist.base.machine import Machine, choose
+from unmist.core.denoiser import Denoiser
 from unmist.data.dataset import DataSet
 from unmist.nn.memory import keep_freed_memory
 from unmist.run import averages, checkpoint
@@ -35,6 +36,7 @@ from unmist.training.held import HeldLoss
 from unmist.training.loop import Stats
 from unmist.workflows.midway import HELD, LEAST, Midway, Referee, look, measure, referee, watched
 from unmist.workflows.order import Order, opened
+from unmist.workflows.teaching import teacher_of
 
 __all__ = ["Estimate", "Order", "Report", "opened", "planned", "train", "training"]
 
@@ -82,7 +84,7 @@ def planned(recipe: Recipe, order: Order) -> Estimate:
     """What `--plan` shows: nothing is written."""
     parent, data = parent_of(order.start, recipe), opened(recipe, order)
     asked, recipe = recipe, measured(recipe, data)
-    speed, parameters = _speed(recipe, data, order, parent)
+    speed, parameters = _speed(recipe, data, order, teacher_of(parent, recipe))
     samples = _length(asked, speed, parameters, order.budget)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     disk = _disk(recipe, parameters)
@@ -106,10 +108,12 @@ def _disk(recipe: Recipe, parameters: int) -> int:
     return 4 * parameters * (2 * (4 + followed) + 1 + (recipe.measuring.every > 0) + kept)
 
 
-def _speed(recipe: Recipe, data: DataSet, order: Order, parent: Model | None) -> tuple[float, int]:
+def _speed(
+    recipe: Recipe, data: DataSet, order: Order, teacher: Denoiser | None
+) -> tuple[float, int]:
     """Samples a second of updates that are thrown away, after two to warm up; parameters."""
     device = torch.device(machine_of(order).device)
-    learner = learner_of(recipe, data, given_of(recipe, data, device), parent)
+    learner = learner_of(recipe, data, given_of(recipe, data, device), teacher)
     for _ in range(2):
         learner.advance()
     start, first = time.perf_counter(), learner.seen
@@ -192,6 +196,7 @@ def machine_of(order: Order, threads: int = 0) -> Machine:
 
 def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model | None) -> Course:
     """The run of this folder, resumed or begun."""
+    teacher = teacher_of(parent, recipe)
     checkpoint.sweep(to / "state")
     for place in ("weights", averages.AVERAGES, "looks"):
         files.swept(to / place)
@@ -202,18 +207,18 @@ def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model
             to,
             data,
             machine,
-            parent,
+            teacher,
             accept_drift=order.accept_drift,
             accept_rounding=order.accept_rounding,
         )
     cleared(to, fresh=order.fresh)
     machine = machine_of(order)
     if order.budget is not None:
-        speed, parameters = _speed(measured(recipe, data), data, order, parent)
+        speed, parameters = _speed(measured(recipe, data), data, order, teacher)
         samples = _length(recipe, speed, parameters, order.budget)
         plan = replace(recipe.training, samples=samples)
         recipe = replace(recipe, training=plan)
-    return begin(to, measured(recipe, data), data, machine, parent)
+    return begin(to, measured(recipe, data), data, machine, parent, teacher)
 
 
 def threads_of(folder: Path) -> int:

@@ -1,7 +1,7 @@
 """The plan of each short budget, fitted to one model and kept with it (slide 12)."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +10,14 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.base.noise import Noise
-from unmist.core.condition import Cond
 from unmist.core.fitted import Listed
 from unmist.core.plan import descend
 from unmist.nn.memory import keep_freed_memory
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
-from unmist.run.recipe import Sampling
 from unmist.run.tuned import Tuned, keep_tuned, tuned_of
 from unmist.training.tune import Candidate, Paths, candidates, compared, errors, fine_paths, walked
+from unmist.workflows.guided import Guiding, followed, guiding, whole_guide
 from unmist.workflows.wishes import asking
 
 __all__ = ["BUDGETS", "Found", "Tuning", "tune", "tuning"]
@@ -66,9 +65,13 @@ def tuning(
     """Fit budget after budget, each kept at once: stopped, the same call goes on.
 
     Conditional models are fitted with the conditions that samples are drawn with where nothing is
-    wished, in turn. Raises BadInput as `load` does, and for a student, whose plan is its own.
+    wished, in turn, under the model's own guide. Raises BadInput as `load` does, and for a student,
+    whose plan is its own.
     """
     asked, model = asked or Tuning(), load(folder, device, weights=weights)
+    if model.recipe.student is not None:
+        mend = "tune the model it was made from"
+        raise BadInput("a student's plan is its own", where=model.folder, mend=mend)
     keep_freed_memory()
     with hold(model.folder):
         done = {} if asked.fresh else tuned_of(model.folder, model.digest)
@@ -85,52 +88,38 @@ def tune(folder: Path | str, asked: Tuning | None = None) -> tuple[Tuned, ...]:
 
 def _fitting(model: Model, asked: Tuning, budgets: Sequence[int]) -> Iterator[Found]:
     """The paths once, then every budget; what a neighbour found is tried for the next."""
-    counted = _Counted(model.denoiser)
-    told, clock = asking(model, None), time.perf_counter()
-    paths, held = (_paths(model, counted, told, asked, first) for first in (0, HELD))
+    guide = whole_guide(model, model.recipe.sampling.guide)
+    led = guiding(model, guide, asking(followed(model, guide), None))
+    clock = time.perf_counter()
+    led.start()
+    paths, held = (_paths(model, led, asked, first) for first in (0, HELD))
     seeded: tuple[Listed, ...] = ()
     for steps in budgets:
-        tuned, seeded = _fitted(model, counted, steps, (paths, held), seeded)
+        tuned, seeded = _fitted(model, led, steps, (paths, held), seeded)
         keep_tuned(model.folder, model.digest, tuned)
-        yield Found(tuned, counted.rows, time.perf_counter() - clock)
-        counted.rows, clock = 0, time.perf_counter()
+        yield Found(tuned, led.calls(1), time.perf_counter() - clock)
+        led.start()
+        clock = time.perf_counter()
 
 
-@dataclass
-class _Counted:
-    """The model, with how many rows it was asked for."""
-
-    denoise: Callable[..., Tensor]
-    rows: int = 0
-
-    def __call__(self, x: Tensor, *told: object, **more: object) -> Tensor:
-        self.rows += len(x)
-        return self.denoise(x, *told, **more)
-
-
-def _paths(
-    model: Model,
-    denoise: _Counted,
-    told: Callable[[Sequence[int]], Cond | None],
-    asked: Tuning,
-    first: int,
-) -> Paths:
+def _paths(model: Model, led: Guiding, asked: Tuning, first: int) -> Paths:
+    """Seeds numbered from `first`, with the wishes of as many samples."""
     ids = tuple(range(first, first + asked.seeds))
     like = torch.zeros(asked.seeds, *model.shape, device=model.device)
-    noise, cond = Noise(0, "tune", ids), told(range(asked.seeds))
-    return fine_paths(denoise, model.schedule, noise, like, cond, steps=asked.fine)
+    noise, cond = Noise(0, "tune", ids), led.cond(range(asked.seeds))
+    return fine_paths(led.denoise, model.schedule, noise, like, cond, steps=asked.fine)
 
 
 def _fitted(
     model: Model,
-    denoise: _Counted,
+    led: Guiding,
     steps: int,
     paths: tuple[Paths, Paths],
     seeded: tuple[Listed, ...],
 ) -> tuple[Tuned, tuple[Listed, ...]]:
     """The better of the candidates on held-out seeds, if it beats the plain plan there."""
-    fit, held = paths
-    chosen: Sampling = replace(model.recipe.sampling, steps=steps)
+    (fit, held), denoise = paths, led.denoise
+    chosen = replace(model.recipe.sampling, steps=steps)
     plan = descend(chosen.spacing(model.schedule, steps))
     plain = errors(walked(denoise, plan, chosen.solver, held), held.ends)
     tried: list[tuple[str, Candidate, Tensor]] = []
@@ -140,7 +129,7 @@ def _fitted(
         tried.append((kind, one, errors(ends, held.ends)))
     kind, best, error = min(tried, key=lambda entry: float(entry[2].mean()))
     gap, doubt = compared(error, plain)
-    told = {"steps": steps, "plain": float(plain.mean()), "seeds": len(plain)}
+    told = {"steps": steps, "plain": float(plain.mean()), "seeds": len(plain), "guide": led.guide}
     neighbours = (best.spacing,)
     if not gap + 2 * doubt < 0:
         return (
