@@ -1,11 +1,11 @@
 """guidance: what a scale of classifier-free guidance buys and costs, on the digits, beside a peer.
 
-A class-conditional model (`unmist train digits --on label --budget 10m`) draws 1,000 samples at each
-scale, for the labels of held-out digits in a fixed order. An independent classifier, taught on the
-labels of the training digits with a seed of its own and used nowhere in sampling or in choosing the
-scale, gives: the share of samples that it names as asked (Wilson's interval), the Fréchet distance
-of its 64 features to held-out digits less its floor (as many training digits), and recall (5
-neighbours) with its interval. Target, at the model's own scale: at least the share of held-out
+A class-conditional model (`unmist train digits --on label --budget 10m`) draws 1,000 samples at
+each scale, for the labels of held-out digits in a fixed order. An independent classifier, taught on
+the labels of the training digits with a seed of its own and used nowhere in sampling or in choosing
+the scale, gives: the share of samples that it names as asked (Wilson's interval), the Fréchet
+distance of its 64 features to held-out digits less its floor (as many training digits), and recall
+(5 neighbours) with its interval. Target, at the model's own scale: at least the share of held-out
 digits that the classifier names right less one point, and a recall inside the interval that the
 model at scale 1 has. The model's own scale is that of `unmist evaluate MODEL --scales`, chosen with
 another judge and other seeds; without it, it is chosen from these points, which the line says.
@@ -31,6 +31,7 @@ from torch import Tensor
 from unmist.base.noise import Noise
 from unmist.core.condition import Cond
 from unmist.core.level import Level
+from unmist.data.dataset import DataSet
 from unmist.data.opening import open_data
 from unmist.guidance.guide import Guide
 from unmist.metrics.classifier import Lessons
@@ -45,7 +46,7 @@ from unmist.workflows.sample import Shot
 JUDGE_SEED, SEED, BATCH = 977, 31, 100
 
 
-def judge_of(data: object) -> ClassifierFeatures:
+def judge_of(data: DataSet) -> ClassifierFeatures:
     """The independent classifier: another seed and twice the lessons of the one that chooses."""
     labels = data.labels[data.train]
     return learn_features(
