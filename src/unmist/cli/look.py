@@ -22,7 +22,9 @@ app = App(name="look")
 
 
 @app.default
-def look(what: str, /, *, to: Path | None = None, json: bool = False) -> int:
+def look(
+    what: str, /, *, to: Path | None = None, prompt: tuple[str, ...] = (), json: bool = False
+) -> int:
     """Look at a data set, a run, or the settings of a picture.
 
     A folder or file called "noise" or "schedules" is meant as ./noise, ./schedules.
@@ -33,9 +35,13 @@ def look(what: str, /, *, to: Path | None = None, json: bool = False) -> int:
         A folder of pictures, an array file, a built-in set; a run's folder; a picture.
     to
         Where the contact sheet (a .png) or the run's curves (a folder) go.
+    prompt
+        With a model that reads text: where in a sample each word is heard. May be repeated.
     json
         Print one JSON object on stdout.
     """
+    if prompt:
+        return _words(Path(what), to, prompt, json=json)
     from unmist.workflows.look import look as looked
     from unmist.workflows.look_data import DataLook
     from unmist.workflows.look_run import RunLook
@@ -51,6 +57,25 @@ def look(what: str, /, *, to: Path | None = None, json: bool = False) -> int:
         emit(found)
     else:
         print("\n".join(_run_lines(found) if isinstance(found, RunLook) else _told(found, "")))
+    return 0
+
+
+def _words(model: Path, to: Path | None, prompts: tuple[str, ...], *, json: bool) -> int:
+    """A sample a prompt, beside it the attention to each word."""
+    from unmist.conditions.text import Text
+    from unmist.run.model import load
+    from unmist.workflows.sample import Shot
+    from unmist.workflows.wishes import named
+    from unmist.workflows.word_maps import save_word_maps, word_maps
+
+    loaded = load(model)
+    wish = {named(loaded, Text, "--prompt"): prompts}
+    found = word_maps(loaded, Shot(count=len(prompts), wish=wish))
+    path = save_word_maps(found, to or model / "looks" / "words.png")
+    if json:
+        emit({"picture": path, "words": [one.words for one in found]})
+    else:
+        print(f"picture: {path}")
     return 0
 
 

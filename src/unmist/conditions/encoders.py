@@ -53,6 +53,10 @@ class TextEncoder:
         """How many tokens each text has, those at its ends included."""
         return [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]] if texts else []
 
+    def pieces(self, text: str) -> list[str]:
+        """The tokens of a text as they are written."""
+        return self.tokenizer.convert_ids_to_tokens(self.tokenizer(text)["input_ids"])
+
     def __call__(self, texts: Sequence[str], length: int) -> list[Tensor]:
         """Each text's tokens float16 (1 + n, width), n up to length; the first row is the whole's.
 

@@ -96,6 +96,12 @@ class Text:
     def _counted(self, text: str) -> int:
         return opened(self.encoder, self.identity).counts([text])[0]
 
+    def pieces(self, text: str) -> list[str]:
+        """What its tokens stand for, behind the first, which stands for the whole."""
+        if self.encoder == SMALL:
+            return split(text)[: self.length]
+        return opened(self.encoder, self.identity).pieces(text)[: self.length]
+
     def doubt(self, text: str) -> str:
         """Words that no caption held: our own encoder follows them by their letters only."""
         if self.encoder != SMALL:

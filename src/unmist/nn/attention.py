@@ -75,8 +75,23 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         """Masked tokens have no influence at all, not even through NaN or infinity."""
+        key, value, mask = self._heard(x, tokens, mask)
+        return self.out(attend(self.ask(x), key, value, self.heads, mask))
+
+    def weights(self, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        """How much each place hears each token: (b, n, m), mean over the heads, worked out anew.
+
+        What is missing to 1 goes to the learned token.
+        """
+        key, _, mask = self._heard(x, tokens, mask)
+        query, key = (one.unflatten(2, (self.heads, -1)) for one in (self.ask(x), key))
+        score = torch.einsum("bnhc,bmhc->bhnm", query, key) / query.shape[-1] ** 0.5
+        return score.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1).mean(1)[..., 1:]
+
+    def _heard(self, x: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys, values and mask, the learned token before the others."""
         tokens = tokens.to(x.dtype).masked_fill(~mask[..., None], 0)
         tokens = torch.cat((self.nothing.expand(len(tokens), 1, -1), tokens), 1)
         mask = torch.cat((mask.new_ones(len(mask), 1), mask), 1)
         key, value = self.answer(self.norm(tokens)).chunk(2, 2)
-        return self.out(attend(self.ask(x), key, value, self.heads, mask))
+        return key, value, mask
