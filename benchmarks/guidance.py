@@ -169,7 +169,7 @@ def claims(rows: dict[str, list[Point]], real: float, own: float) -> list[dict[s
             "points": named,
         },
         {
-            "claim": "guidance: recall at the model's own scale, in the interval of scale 1",
+            "claim": "guidance: recall at the model's own scale, not below the interval of scale 1",
             "value": best.recall.value,
             "target": [plain.recall.low, plain.recall.high],
             "meets": plain.recall.low <= best.recall.value,

@@ -135,10 +135,15 @@ def train(
     if not json:
         note(f"training on {recipe.data.source} in {to}")
     follow(training(recipe, to, order), json=json)
+    return _finished(to, f"the model is in {to}; next: unmist sample {to}", json=json)
+
+
+def _finished(model: Path, line: str, *, json: bool) -> int:
+    """The last word of a training."""
     if json:
-        emit({"finished": True, "model": to})
+        emit({"finished": True, "model": model})
     else:
-        note(f"the model is in {to}; next: unmist sample {to}")
+        note(line)
     return 0
 
 
@@ -151,11 +156,7 @@ def _classifier(model: Path, order: "Order", *, alone: bool, json: bool) -> int:
         mend = "leave the data out: it is taught on those of the model"
         raise BadInput("two things to train", where="--classifier", mend=mend)
     follow(classifying(model, order), json=json)
-    if json:
-        emit({"finished": True, "model": model})
-    else:
-        note(f"next: unmist sample {model} --set guide.classifier=2")
-    return 0
+    return _finished(model, f"next: unmist sample {model} --set guide.classifier=2", json=json)
 
 
 def show(estimate: "Estimate", *, json: bool) -> None:

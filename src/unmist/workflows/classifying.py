@@ -18,6 +18,7 @@ from unmist.core.level import noised
 from unmist.core.objective import LogNormal
 from unmist.data.dataset import DataSet
 from unmist.networks.encoder import Encoder
+from unmist.networks.unet import UNet
 from unmist.run import checkpoint
 from unmist.run.guide import GUIDE, HIGH, LOW, accuracies, keep_classifier
 from unmist.run.lock import hold
@@ -61,6 +62,7 @@ def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Repo
     machine = machine_of(order)
     state = model.folder / GUIDE / "state"
     with hold(model.folder), stoppable() as stop:
+        checkpoint.sweep(state)
         if order.fresh:
             files.remove(state)
         learner = _learner(model, data, torch.device(machine.device), order, state)
@@ -84,8 +86,12 @@ def _told(shares: dict[float, float]) -> str:
 
 
 def _encoder(model: Model) -> Encoder:
-    """Half as wide as the network that it leads."""
-    return Encoder(width=max(8, int(getattr(model.recipe.network, "width", 64)) // 2))
+    """Half as wide as the U-Net that it leads."""
+    match model.recipe.network:
+        case UNet(width=width):
+            return Encoder(width=max(8, width // 2))
+        case _:
+            return Encoder()
 
 
 def _learner(
