@@ -36,6 +36,9 @@ COMMANDS = {
     ),
     "train": Command("unmist.cli.train:train", "Train a model on a folder, an array or a set."),
     "sample": Command("unmist.cli.sample:sample", "Draw samples from a trained model."),
+    "edit": Command(
+        "unmist.cli.edit:app", "Inpaint, vary, translate, upscale, restore, blend pictures."
+    ),
     "tune": Command("unmist.cli.tune:tune", "Fit a model's short plans: better in 3 to 12 steps."),
     "distill": Command(
         "unmist.cli.distill:distill", "Teach a student to draw in 1, 2 or 4 steps."

@@ -7,7 +7,7 @@ from PIL import Image
 
 from unmist.data.reading import Reading
 
-__all__ = ["default_size", "enlarged", "fitted", "with_channels"]
+__all__ = ["default_size", "enlarged", "fitted", "middle", "with_channels"]
 
 _CAP = 64  # what a small model on a small machine can learn; `size` asks for more
 
@@ -37,7 +37,7 @@ def fitted(pixels: np.ndarray, size: tuple[int, int], reading: Reading) -> np.nd
         return pixels
     if reading.fit == "pad":
         return _padded(pixels, size, reading.colour)
-    box = _middle(pixels.shape[:2], size) if reading.fit == "crop" else None
+    box = middle(pixels.shape[:2], size) if reading.fit == "crop" else None
     return _resized(pixels, size, box)
 
 
@@ -47,7 +47,7 @@ def enlarged(original: tuple[int, int], size: tuple[int, int], fit: str) -> bool
     return all(short) if fit == "pad" else any(short)
 
 
-def _middle(original: tuple[int, ...], size: tuple[int, int]) -> tuple[float, float, float, float]:
+def middle(original: tuple[int, ...], size: tuple[int, int]) -> tuple[float, float, float, float]:
     """The largest centred box of the target's proportions: left, top, right, bottom."""
     scale = min(original[0] / size[0], original[1] / size[1])
     height, width = scale * size[0], scale * size[1]

@@ -1,0 +1,317 @@
+"""`unmist edit inpaint | vary | translate | upscale | restore | blend`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App, Parameter
+
+from unmist.base.faults import BadInput
+from unmist.base.kinds import did_you_mean
+from unmist.cli.output import emit, note
+from unmist.cli.progress import followed
+from unmist.cli.sample import Draw
+
+if TYPE_CHECKING:
+    from unmist.run.model import Model
+    from unmist.workflows.edit import Draft
+    from unmist.workflows.edit_between import End
+    from unmist.workflows.edit_pictures import Box, Grow, Opened
+    from unmist.workflows.sample import Samples, Shot
+
+__all__ = ["Out", "app", "blend", "inpaint", "restore", "translate", "upscale", "vary"]
+
+app = App(name="edit", help="Edit pictures with a trained model.", help_format="plaintext")
+COUNT = 4  # so many answers are drawn where nobody says
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Out:
+    """Where it goes.
+
+    Parameters
+    ----------
+    to
+        A folder for the pictures (default: edits/ in the model).
+    as_is
+        Keep the picture's own size instead of fitting it to the model's (U-Nets only).
+    json
+        Print one JSON object on stdout.
+    """
+
+    to: Path | None = None
+    as_is: bool = False
+    json: bool = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Hole:
+    """What is painted anew.
+
+    Parameters
+    ----------
+    mask
+        A picture as large as the other: white is painted anew, black stays, grey is mixed.
+    box
+        A rectangle to paint anew: x,y,width,height in pixels; may be repeated.
+    grow
+        More picture on its sides, as in left=8,top=4 (U-Nets only).
+    """
+
+    mask: tuple[Path, ...] = ()
+    box: tuple[str, ...] = ()
+    grow: str = ""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Harm:
+    """What happened to the picture.
+
+    Parameters
+    ----------
+    blur
+        Standard deviation of a Gaussian blur, in pixels.
+    grey
+        It lost its colours.
+    noise
+        Standard deviation of its noise, in levels of 255.
+    """
+
+    blur: float = 0.0
+    grey: bool = False
+    noise: float = 0.0
+
+
+@app.command
+def inpaint(
+    model: Path, picture: Path, /, *, hole: Hole | None = None, method: str = "posterior",
+    draw: Draw | None = None, out: Out | None = None,
+) -> int:  # fmt: skip
+    """Paint a part of a picture anew, or more round it; the rest stays as it is, to the bit.
+
+    Parameters
+    ----------
+    method
+        posterior, particles (8 a sample, weighed: best and 8 times slower), repaint, or keep.
+    """
+    from unmist.workflows.edit import inpainting, noisy
+    from unmist.workflows.edit_pictures import grown, known_of
+
+    draw, out, hole = draw or Draw(), out or Out(), hole or Hole()
+    loaded, shot, given = _ready(model, picture, draw, out)
+    grow = _grow_of(hole.grow)
+    known = known_of(given, hole.mask, [_box_of(text) for text in hole.box], grow)
+    pixels, shot = grown(loaded, given.pixels, grow), noisy(shot)
+    return _drawn(loaded, shot, inpainting(loaded, pixels, known, shot, method), out, model)
+
+
+@app.command
+def vary(
+    model: Path, picture: Path, /, *, strength: float = 0.5, map: Path | None = None,
+    draw: Draw | None = None, out: Out | None = None,
+) -> int:  # fmt: skip
+    """Draw variations of a picture, from as far back as the strength says.
+
+    Parameters
+    ----------
+    strength
+        Above 0 (nothing changes) to 1 (nothing stays), in the schedule's time.
+    map
+        A picture as large as the other: a strength for each pixel, white the one of --strength.
+    """
+    from unmist.workflows.edit import variation
+    from unmist.workflows.edit_pictures import known_of
+
+    draw, out = draw or Draw(), out or Out()
+    loaded, shot, given = _ready(model, picture, draw, out)
+    each = strength if map is None else (1 - known_of(given, [map], [])) * strength
+    return _drawn(loaded, shot, variation(loaded, given.pixels, each, shot), out, model)
+
+
+@app.command
+def translate(
+    model: Path, picture: Path, /, *, draw: Draw | None = None, out: Out | None = None
+) -> int:
+    """Draw the partner of a picture, with a model trained on pairs (`train DATA --on image`)."""
+    from unmist.run.model import load
+    from unmist.workflows.edit_pictures import read_pixels
+    from unmist.workflows.sample import sample
+
+    draw, out = draw or Draw(), out or Out()
+    loaded = load(model, weights=draw.weights)
+    if "image" not in loaded.recipe.conditions:
+        mend = "train one on pairs: unmist train DATA --on image"
+        raise BadInput("this model follows no picture", where=model, mend=mend)
+    read_pixels(picture)  # refused here, in one line, where it cannot be read
+    shot = _shot(loaded, draw)
+    shot = replace(shot, wish={**(shot.wish or {}), "image": str(picture)})
+    return _left(sample(loaded, shot), shot, out, model)
+
+
+@app.command
+def upscale(
+    model: Path, picture: Path, /, *, factor: int = 2, noise: float = 0.0,
+    draw: Draw | None = None, out: Out | None = None,
+) -> int:  # fmt: skip
+    """Draw pictures with more pixels whose means are those of the given one.
+
+    Parameters
+    ----------
+    factor
+        So many pixels a side for each of the picture's.
+    noise
+        Standard deviation of the picture's own noise, in levels of 255.
+    """
+    from unmist.workflows.edit import noisy, upscaling
+
+    if factor < 2:
+        raise BadInput(f"a factor of {factor}", where="--factor", mend="2 or more")
+    draw, out = draw or Draw(), out or Out()
+    loaded, shot, given = _ready(model, picture, draw, out, smaller=factor)
+    shot = noisy(shot)
+    return _drawn(loaded, shot, upscaling(loaded, given.pixels, factor, shot, noise), out, model)
+
+
+@app.command
+def restore(
+    model: Path, picture: Path, /, *, harm: Harm | None = None, draw: Draw | None = None,
+    out: Out | None = None,
+) -> int:  # fmt: skip
+    """Draw pictures that, blurred, greyed or made noisy, are the given one."""
+    from unmist.workflows.edit import noisy, restoring
+
+    draw, out, harm = draw or Draw(), out or Out(), harm or Harm()
+    loaded, shot, given = _ready(model, picture, draw, out)
+    shot = noisy(shot)
+    return _drawn(loaded, shot, restoring(loaded, given.pixels, shot, **vars(harm)), out, model)
+
+
+@app.command
+def blend(
+    model: Path, first: str, second: str, /, *, frames: int = 16,
+    draw: Draw | None = None, out: Out | None = None,
+) -> int:  # fmt: skip
+    """Draw the way from one picture or seed to another, as an animation.
+
+    Parameters
+    ----------
+    first
+        A picture, or seed:N.
+    second
+        A picture, or seed:N. Two --prompt or --class lead from one wish to the other on the way.
+    frames
+        Pictures on the way, both ends counted.
+    """
+    from unmist.run.model import load
+    from unmist.workflows.edit_between import blend as blended
+
+    draw, out = draw or Draw(), out or Out()
+    loaded = load(model, weights=draw.weights)
+    ends = [_end(loaded, text, out) for text in (first, second)]
+    shot = _shot(loaded, draw)
+    return _left(blended(loaded, ends[0], ends[1], shot, frames=frames), shot, out, model)
+
+
+def _end(model: "Model", text: str, out: Out) -> "End":
+    from unmist.workflows.edit_pictures import opened
+
+    kind, _, number = text.partition(":")
+    if kind == "seed" and number.isdecimal():
+        return int(number)
+    given = opened(model, Path(text), as_is=out.as_is)
+    _note(given)
+    return given.pixels
+
+
+def _ready(
+    model: Path, picture: Path, draw: Draw, out: Out, smaller: int = 1
+) -> "tuple[Model, Shot, Opened]":
+    """The model, what is drawn, and the picture in its size; what was done to that is told."""
+    from unmist.run.model import load
+    from unmist.workflows.edit_pictures import opened
+
+    loaded = load(model, weights=draw.weights)
+    given = opened(loaded, picture, as_is=out.as_is, smaller=smaller)
+    _note(given)
+    return loaded, _shot(loaded, draw), given
+
+
+def _note(given: "Opened") -> None:
+    if given.notice:
+        note(f"note: {given.notice}")
+
+
+def _shot(model: "Model", draw: Draw) -> "Shot":
+    from unmist.workflows.wishes import doubts
+
+    if draw.like is not None:
+        mend = "say the seed, and the steps where they matter"
+        raise BadInput("an edit is not drawn like a sample", where="--like", mend=mend)
+    shot = draw.shot(model)
+    for doubt in doubts(model, shot.wish):
+        note(f"note: {doubt}")
+    return shot if draw.count is not None else replace(shot, count=COUNT)
+
+
+def _drawn(model: "Model", shot: "Shot", draft: "Draft", out: Out, folder: Path) -> int:
+    """Draw under a bar, write, tell."""
+    from unmist.workflows.edit import developed, editing
+
+    moves = len(draft.plan.moves) * -(-shot.count // shot.batch)
+    with followed(moves) as (progress, task):
+        states = editing(model, shot, draft)
+        shown = (progress.advance(task) or pair for pair in states)
+        samples = developed(model, shot, draft, shown)
+    return _left(samples, shot, out, folder)
+
+
+def _left(samples: "Samples", shot: "Shot", out: Out, folder: Path) -> int:
+    from unmist.workflows.edit_files import save_edit
+
+    told = samples.settings.get("edit")
+    verb = str(told["verb"]) if isinstance(told, dict) else "translate"
+    place = out.to or folder / "edits"
+    if place.is_file() or place.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+        raise BadInput("is no folder", where=place, mend="name a folder for the pictures")
+    written = save_edit(samples, shot, place, verb)
+    if out.json:
+        emit({"settings": samples.settings, "count": len(samples.pixels), **vars(written)})
+        return 0
+    note(f"{len(samples.pixels)} drawn, {samples.calls} network evaluations each")
+    for path in [path for path in (written.film, written.grid) if path] or written.pictures:
+        print(path)
+    return 0
+
+
+def _numbers(text: str, flag: str, mend: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"'{text[:40]}' is no list of numbers", where=flag, mend=mend) from None
+
+
+def _box_of(text: str) -> "Box":
+    from unmist.workflows.edit_pictures import Box
+
+    mend = "x,y,width,height, as in 8,8,12,12"
+    numbers: Sequence[int] = _numbers(text, "--box", mend)
+    if len(numbers) != 4:
+        raise BadInput(f"{len(numbers)} numbers", where="--box", mend=mend)
+    return Box(*numbers)
+
+
+def _grow_of(text: str) -> "Grow":
+    from unmist.workflows.edit_pictures import Grow
+
+    sides, known = {}, ["left", "top", "right", "bottom"]
+    for part in filter(None, text.split(",")):
+        side, _, number = part.partition("=")
+        if side.strip() not in known:
+            mend = did_you_mean(side.strip(), known)
+            raise BadInput(f"no side '{side[:40]}'", where="--grow", mend=mend)
+        (sides[side.strip()],) = _numbers(number, "--grow", "as in left=8,top=4")
+    return Grow(**sides)

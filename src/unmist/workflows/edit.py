@@ -1,0 +1,264 @@
+"""Edits of pictures with any trained model: known parts kept, the rest drawn (slides 6 and 7).
+
+Each verb makes a `Draft`, which denoiser walks which plan from where, and one loop draws it.
+Pictures are uint8 (c, h, w); what comes back is `Samples`, as from sampling.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmist.base.faults import BadInput
+from unmist.base.kinds import did_you_mean
+from unmist.base.noise import Noise
+from unmist.core.denoiser import Denoiser
+from unmist.core.plan import Plan, ancestral, descend, jumps
+from unmist.core.walk import State, started, walk
+from unmist.editing.keep import Keep
+from unmist.editing.measure import Blur, Grey, Mask, Measurement, Pool, Seen
+from unmist.editing.particles import Particles
+from unmist.editing.posterior import Posterior
+from unmist.editing.vary import Variation, begun
+from unmist.run.model import Model
+from unmist.run.recipe import Sampling
+from unmist.workflows.guided import followed, guiding
+from unmist.workflows.sample import Samples, Shot, plan_of, settings_of, settled
+from unmist.workflows.wishes import asking
+
+__all__ = [
+    "METHODS",
+    "Draft",
+    "developed",
+    "editing",
+    "inpaint",
+    "inpainting",
+    "restore",
+    "restoring",
+    "upscale",
+    "upscaling",
+    "variation",
+    "vary",
+]
+
+METHODS = ("posterior", "particles", "repaint", "keep")
+LUMA = (0.299, 0.587, 0.114)
+ROUNDS = 2  # backward passes a call of the posterior
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What is walked: `wrap` makes the edit's denoiser of the model's, guided as is asked.
+
+    `begin` gives x at the plan's start from zeros of the shape drawn. particles: so many a sample
+    are led by what `wrap` makes, a Posterior. paste: known (h, w) and the
+    picture whose pixels come back unchanged where it is 1. told: what the settings say of the edit.
+    """
+
+    wrap: Callable[[Denoiser], Denoiser]
+    plan: Plan
+    sampling: Sampling
+    shape: tuple[int, ...]
+    begin: Callable[[Tensor, Plan, Noise], Tensor] = started
+    particles: int = 0
+    paste: tuple[np.ndarray, np.ndarray] | None = None
+    told: Mapping[str, object] = field(default_factory=dict)
+
+
+def editing(model: Model, shot: Shot, draft: Draft) -> Iterator[tuple[int, State]]:
+    """Every state of every batch, with the number of its first sample."""
+    if shot.count < 1 or shot.batch < 1 or shot.first < 0:
+        raise BadInput("count and batch are 1 or more, first 0 or more", where="edit")
+    chosen = draft.sampling
+    told = asking(followed(model, chosen.guide), shot.wish)
+    guide = guiding(model, chosen.guide, told, exact=shot.exact)
+    denoise = draft.wrap(guide.denoise)
+    for start in range(shot.first, shot.first + shot.count, shot.batch):
+        ids = tuple(range(start, min(start + shot.batch, shot.first + shot.count)))
+        noise, cond = Noise(shot.seed, "edit", ids), guide.cond(ids)
+        like = torch.zeros(len(ids), *draft.shape, device=model.device)
+        guide.start()
+        if draft.particles:
+            assert isinstance(denoise, Posterior)
+            states = Particles(denoise, draft.particles).walk(like, draft.plan, noise, cond)
+        else:
+            x = draft.begin(like, draft.plan, noise)
+            states = walk(denoise, x, draft.plan, chosen.solver, noise, cond)
+        for state in states:
+            yield start, state._replace(calls=guide.calls(len(ids)))
+
+
+def developed(
+    model: Model, shot: Shot, draft: Draft, states: Iterator[tuple[int, State]] | None = None
+) -> Samples:
+    """Drain `editing`, decode, and put the known pixels back."""
+    last: dict[int, Tensor] = {}
+    calls = 0
+    for start, state in states or editing(model, shot, draft):
+        last[start], calls = state.x, state.calls
+    pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
+    if draft.paste is not None:
+        known, picture = draft.paste
+        pixels = np.where(known[None, None] == 1, picture[None], pixels)
+    settings = {**settings_of(model, shot, calls), "shape": list(draft.shape)}
+    return Samples(pixels, {**settings, "edit": dict(draft.told)}, calls)
+
+
+def encoded(model: Model, picture: np.ndarray) -> Tensor:
+    """uint8 (c, h, w) in the model's space, (1, c, h, w)."""
+    assert picture.dtype == np.uint8, picture.dtype
+    return model.codec.encode(torch.from_numpy(picture.copy())[None].to(model.device))
+
+
+def noisy(shot: Shot) -> Shot:
+    """Ancestral where the shot does not say: what is added to the mean is then corrected below."""
+    return shot if shot.eta is not None else replace(shot, eta=1.0)
+
+
+def inpainting(
+    model: Model, picture: np.ndarray, known: np.ndarray, shot: Shot, method: str = "posterior"
+) -> Draft:
+    """picture uint8 (c, h, w), known (h, w): 1 stays, 0 is drawn, between them both are mixed.
+
+    method: posterior, particles (8 a sample, weighed), repaint (five passes over every ten steps),
+    or keep. Raises BadInput.
+    """
+    if method not in METHODS:
+        mend = did_you_mean(method, list(METHODS))
+        raise BadInput(f"no method '{method[:40]}'", where="inpaint", mend=mend)
+    mask, y = torch.from_numpy(np.asarray(known, np.float32)), encoded(model, picture)
+    seen = Mask((mask == 1).to(mask))
+    plan, chosen = plan_of(model, noisy(shot))
+    if method == "repaint":
+        plan = jumps(plan, length=10, times=5)
+    if method == "particles":
+        plan = descend(chosen.spacing(model.schedule, chosen.steps))
+
+    def wrap(denoise: Denoiser) -> Denoiser:
+        if method in ("posterior", "particles"):
+            denoise = Posterior(denoise, seen, seen.forward(y), rounds=ROUNDS)
+        return denoise if method == "particles" else Keep(denoise, mask, y)
+
+    return Draft(
+        wrap, plan, chosen, picture.shape, particles=8 if method == "particles" else 0,
+        paste=(mask.numpy(), picture),
+        told={"verb": "inpaint", "method": method, "known": round(float(mask.mean()), 6)},
+    )  # fmt: skip
+
+
+def inpaint(
+    model: Model,
+    picture: np.ndarray,
+    known: np.ndarray,
+    shot: Shot | None = None,
+    method: str = "posterior",
+) -> Samples:
+    """`inpainting`, drawn: pixels where known is 1 are those of the picture, to the bit."""
+    shot = noisy(shot or Shot())
+    return developed(model, shot, inpainting(model, picture, known, shot, method))
+
+
+def variation(model: Model, picture: np.ndarray, strength: float | np.ndarray, shot: Shot) -> Draft:
+    """picture uint8 (c, h, w); strength in (0, 1], or (h, w) in [0, 1], in the schedule's time.
+
+    A map is held as differential diffusion does (2306.00950): each pixel stays until its own level.
+    """
+    chosen, y = settled(model, shot), encoded(model, picture)
+    parts = strength if isinstance(strength, float | int) else torch.from_numpy(strength)
+    spacing = shot.spacing or model.recipe.sampling.spacing  # a fitted plan knows no strength
+    vary = Variation(model.schedule, spacing, chosen.steps, parts)
+    plan = ancestral(vary.plan(), chosen.eta, larger=chosen.larger)
+    paste = None
+    if isinstance(strength, np.ndarray):
+        paste = ((strength == 0).astype(np.float32), picture)
+    return Draft(
+        lambda denoise: vary.denoiser(denoise, y), plan, chosen, picture.shape,
+        begin=lambda like, plan, noise: begun(y, plan, noise), paste=paste,
+        told={"verb": "vary", "strength": vary.most, "map": isinstance(strength, np.ndarray)},
+    )  # fmt: skip
+
+
+def vary(
+    model: Model, picture: np.ndarray, strength: float | np.ndarray, shot: Shot | None = None
+) -> Samples:
+    """`variation`, drawn."""
+    shot = shot or Shot()
+    return developed(model, shot, variation(model, picture, strength, shot))
+
+
+def measured(
+    model: Model, y: Tensor, seen: Measurement, shape: tuple[int, ...], shot: Shot
+) -> Draft:
+    """What was seen as y by `seen`, both in the model's space."""
+    plan, chosen = plan_of(model, noisy(shot))
+    return Draft(lambda denoise: Posterior(denoise, seen, y, rounds=ROUNDS), plan, chosen, shape)
+
+
+def levels_of(model: Model, levels: float) -> float:
+    """Grey levels of noise (0 … 255) in the model's space; a third of one at least: rounding."""
+    if not 0 <= levels <= 255:
+        raise BadInput(f"noise of {levels} levels", where="edit", mend="0 … 255")
+    spread = model.codec.spread
+    return max(levels, 0.3) * len(spread) / sum(spread)
+
+
+def upscaling(
+    model: Model, picture: np.ndarray, factor: int, shot: Shot, noise: float = 0.0
+) -> Draft:
+    """picture uint8 (c, h, w), each pixel the mean of factor*factor that are drawn."""
+    seen = Pool(factor, levels_of(model, noise))
+    shape = (picture.shape[0], *(side * factor for side in picture.shape[1:]))
+    draft = measured(model, encoded(model, picture), seen, shape, shot)
+    return replace(draft, told={"verb": "upscale", "factor": factor, "noise": noise})
+
+
+def upscale(
+    model: Model, picture: np.ndarray, factor: int, shot: Shot | None = None, noise: float = 0.0
+) -> Samples:
+    """`upscaling`, drawn: pictures whose means are the given one's pixels, to `noise` levels."""
+    shot = noisy(shot or Shot())
+    return developed(model, shot, upscaling(model, picture, factor, shot, noise))
+
+
+def restoring(
+    model: Model, picture: np.ndarray, shot: Shot, *, blur: float = 0.0, grey: bool = False,
+    noise: float = 0.0,
+) -> Draft:  # fmt: skip
+    """picture uint8 (c, h, w) that was blurred (standard deviation, pixels), or lost its colour.
+
+    noise: its standard deviation in levels of 255, added last. Raises BadInput.
+    """
+    if (blur and grey) or not (blur or grey or noise):
+        mend = "say one of blur and grey, or noise"
+        raise BadInput("what happened to the picture?", where="restore", mend=mend)
+    y, sigma = encoded(model, picture), levels_of(model, noise)
+    seen: Measurement = Blur(blur, sigma) if blur else Seen(sigma)
+    if grey:
+        seen, y = greyed(model, picture, sigma)
+    draft = measured(model, y, seen, picture.shape, shot)
+    return replace(draft, told={"verb": "restore", "blur": blur, "grey": grey, "noise": noise})
+
+
+def greyed(model: Model, picture: np.ndarray, sigma: float) -> tuple[Measurement, Tensor]:
+    """The luma (Rec. 601) of a picture, and how it is seen in the model's space."""
+    if model.shape[0] != 3:
+        raise BadInput("the model is grey itself", where="restore", mend="use a model of colour")
+    spread, mean = model.codec.spread, model.codec.mean
+    weights = [part * wide for part, wide in zip(LUMA, spread, strict=True)]
+    whole = sum(spread) / 3
+    luma = sum(part * band for part, band in zip(LUMA, picture.astype(np.float32), strict=True))
+    centre = sum(part * middle for part, middle in zip(LUMA, mean, strict=True))
+    y = torch.from_numpy(np.asarray((luma - centre) / whole))[None, None].to(model.device)
+    return Grey(tuple(weight / whole for weight in weights), sigma), y
+
+
+def restore(
+    model: Model, picture: np.ndarray, shot: Shot | None = None, *, blur: float = 0.0,
+    grey: bool = False, noise: float = 0.0,
+) -> Samples:  # fmt: skip
+    """`restoring`, drawn."""
+    shot = noisy(shot or Shot())
+    draft = restoring(model, picture, shot, blur=blur, grey=grey, noise=noise)
+    return developed(model, shot, draft)

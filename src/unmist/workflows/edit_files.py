@@ -1,0 +1,32 @@
+"""What an edit leaves: each picture, a grid of all, an animation where it is a way."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from unmist.run.picture import flat, grid, save_film, save_picture
+from unmist.workflows.gallery import Written, zoom_for
+from unmist.workflows.sample import Samples, Shot
+
+__all__ = ["save_edit"]
+
+
+def save_edit(samples: Samples, shot: Shot, folder: Path, verb: str) -> Written:
+    """`verb-seed-number.png`, a grid where there are several, `blend.webp` for a blend."""
+    pictures, name = [], f"{verb}-{shot.seed}"
+    for number, picture in enumerate(flat(samples.pixels), start=shot.first):
+        path = folder / f"{name}-{number:06}.png"
+        save_picture(path, picture, {**samples.settings, "sample": number, "kind": "edit"})
+        pictures.append(path)
+    written = Written(tuple(pictures))
+    if len(pictures) < 2:
+        return written
+    told = {**samples.settings, "count": len(pictures), "kind": "edit"}
+    zoom, whole = zoom_for(flat(samples.pixels[:1])), folder / f"{name}-grid.png"
+    save_picture(whole, grid(samples.pixels, zoom=zoom), told)
+    written = replace(written, grid=whole)
+    if verb != "blend":
+        return written
+    film = folder / f"{name}.webp"
+    frames = [grid(frame[None], zoom=zoom) for frame in flat(samples.pixels)]
+    save_film(film, frames, told)
+    return replace(written, film=film)
