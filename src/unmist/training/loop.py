@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,28 +9,13 @@ from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
 from unmist.core.condition import Cond
-from unmist.core.denoiser import Network
-from unmist.core.level import Level
+from unmist.core.objective import Lesson
 from unmist.training.ema import Average
 from unmist.training.guard import Guard, Health
 from unmist.training.optimizer import AdamW, clipped
 from unmist.training.order import Order, even_draws, flips
 
-__all__ = ["Batches", "Learner", "Schooling", "Stats", "Task"]
-
-
-class Task(Protocol):
-    """What is learned: a draw of levels, and the loss there; `core.objective.Objective` is one."""
-
-    def levels(self, u: Tensor) -> Level:
-        """The levels (b,) of u (b,) float64 in (0, 1)."""
-        ...
-
-    def __call__(
-        self, net: Network, x0: Tensor, eps: Tensor, level: Level, cond: Cond | None = None
-    ) -> Tensor:
-        """Loss a row (b,)."""
-        ...
+__all__ = ["Batches", "Learner", "Schooling", "Stats"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +67,7 @@ class Learner:
     """
 
     net: nn.Module
-    objective: Task
+    objective: Lesson
     optimizer: AdamW
     average: Average
     schooling: Schooling
