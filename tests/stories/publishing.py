@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from io import BytesIO
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def child(folder: Path, to: Path) -> None:
         os.setpgid(0, 0)
         publish(release(folder, to))
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 

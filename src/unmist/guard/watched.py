@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -33,11 +32,12 @@ CHUNK = 32
 _WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
 
-@dataclass(frozen=True)
 class Broken(Exception):
-    """Why a child gave no result, in a few words."""
+    """Why a child gave no result, in a few words: `why`."""
 
-    why: str
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
 
 
 def answers_of(detector: Detector, limit: Limit, pictures: Sequence[Seen]) -> tuple[Answer, ...]:
@@ -103,7 +103,7 @@ def watched(work: Callable[[], object], seconds: float) -> object:
     """What `work` returns, as JSON knows it, from a child that lives at most `seconds`.
 
     Raises Broken where it raised, was killed, took longer or said something else. What it prints
-    goes to stderr; it dies with its parent.
+    goes to stderr; it has none of its parent's open files, and dies with it.
     """
     read, write = os.pipe()
     sys.stdout.flush()
@@ -130,10 +130,12 @@ def _work(work: Callable[[], object], write: int) -> None:
     try:
         with suppress(OSError, AttributeError):  # where there is no prctl, a child outlives us
             ctypes.CDLL(None).prctl(_WITH_PARENT, signal.SIGKILL)
+        os.closerange(3, write)  # above all the lock of the folder, which must not outlive us
+        os.closerange(write + 1, os.sysconf("SC_OPEN_MAX"))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.dup2(2, 1)
-        sys.stdout = sys.stderr
+        sys.stdout = sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - till the end
         torch.set_num_threads(1)  # a pool of threads does not outlive a fork
         try:
             said: object = {"result": work()}

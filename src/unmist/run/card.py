@@ -11,6 +11,7 @@ from unmist.base import files
 from unmist.run.model import WEIGHTS
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES
+from unmist.run.sheet import sheet
 from unmist.run.story import Story, read_story
 
 __all__ = ["card_text", "leave_card", "summary", "write_card"]
@@ -33,8 +34,8 @@ def leave_card(folder: Path) -> str:
 
 
 def card_text(story: Story) -> str:
-    """The card in Markdown."""
-    parts = (_head, _model, _data, _training, _measures, _limits, _use)
+    """The card in Markdown, with the data sheet at its end."""
+    parts = (_head, _model, _data, _training, _measures, _limits, _use, sheet)
     return "\n\n".join("\n".join(part(story)) for part in parts) + "\n"
 
 
@@ -212,7 +213,10 @@ def _limits(story: Story) -> Iterator[str]:
             if rows < 100_000
             else "- A sample can be a near copy of a training row: compare before publishing."
         )
-    yield "- It follows no wishes: no class, text or picture steers it."
+    if story.recipe.conditions:
+        yield f"- It follows wishes of one kind only: {', '.join(story.recipe.conditions)}."
+    else:
+        yield "- It follows no wishes: no class, text or picture steers it."
     yield "- The licence of the data can bind what is done with the samples."
     if not story.finished:
         yield "- The training was not finished when this card was written."
@@ -226,3 +230,4 @@ def _use(story: Story) -> Iterator[str]:
     yield "```"
     yield ""
     yield "Each picture carries its seed, settings and the model's hash: `unmist look PICTURE`."
+    yield "Before anything is published: the data sheet below, and `unmist publish --help`."
