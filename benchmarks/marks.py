@@ -262,7 +262,7 @@ def judged(who, place, rows):
             "seconds": round((time.process_time() - start) / len(rows), 3),
         }
         if isinstance(who, Ours) and rows.shape[-1] >= 64 and name in TARGETS:
-            line |= {"target": 0.95, "meets": found >= 0.95 and near.mean() >= 38}
+            line |= {"target": 0.95, "meets": bool(found >= 0.95 and near.mean() >= 38)}
         yield line
     if isinstance(who, Ours):
         least = min(who.odds(row) for row in rows[: max(4, len(rows) // 5)])
@@ -270,7 +270,7 @@ def judged(who, place, rows):
             "claim": f"watermark: {who.name}, {place}, not marked: the best odds of any",
             "value": round(least, 1),
             "count": max(4, len(rows) // 5),
-            "meets": least > -6,
+            "meets": bool(least > -6),
         }
 
 
@@ -322,7 +322,7 @@ def noise_marks(folder, count, nonces):
         "value": [round(score.value, 3) for score in scores],
         "intervals": [[round(score.low, 3), round(score.high, 3)] for score in scores],
         "count": count,
-        "meets": other.low <= one.value <= other.high and one.low <= other.value <= one.high,
+        "meets": bool(one.low <= other.value <= one.high and other.low <= one.value <= other.high),
     }
     flat = starts.flatten(1)
     signs = flat.sign() @ flat.sign().T / flat.shape[1]
