@@ -168,7 +168,8 @@ def _against(lines: list[Line], head: Head) -> tuple[Line | None, list[str]]:
             return lines[-1], []
         return None, [f"{more} lines more than the head counts"] if more else []
     if head.count > len(lines):
-        return None, [f"{head.count - len(lines)} lines are missing at the end"]
+        gone = head.count - len(lines)
+        return None, [f"{gone} line{'s' * (gone > 1)} missing at the end"]
     return None, [f"line {head.count} is not the one that the head names"]
 
 
