@@ -3,8 +3,7 @@
 The student's step from a level to the next is fitted to the end of the teacher's path from the same
 x, x from real data noised to that level. Consistency models in several steps (2403.06807) learn the
 same map from their own answers further on; here the teacher walks the whole stretch, in few calls,
-so the target does not move while the student learns, and nothing adversarial is needed. Chosen by
-experiment: see docs/log.md.
+so the target does not move while the student learns, and nothing adversarial is needed.
 """
 
 import math
