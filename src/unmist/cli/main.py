@@ -40,13 +40,7 @@ COMMANDS = {
         "unmist.cli.edit:app", "Inpaint, vary, translate, upscale, restore, blend pictures."
     ),
     "tune": Command("unmist.cli.tune:tune", "Fit a model's short plans: better in 3 to 12 steps."),
-    "distill": Command(
-        "unmist.cli.distill:distill", "Teach a student to draw in 1, 2 or 4 steps."
-    ),
-    "tune": Command("unmist.cli.tune:tune", "Fit a model's short plans: better in 3 to 12 steps."),
-    "distill": Command(
-        "unmist.cli.distill:distill", "Teach a student to draw in 1, 2 or 4 steps."
-    ),
+    "distill": Command("unmist.cli.distill:distill", "Teach a student to draw in 1, 2 or 4 steps."),
     "average": Command(
         "unmist.cli.average:average", "Choose the length of the weights' average after training."
     ),
