@@ -80,7 +80,8 @@ def _best(found: Sequence[Found], tried: int) -> Odds:
 
 
 def as_it_is(light: Tensor, secret: Tensor) -> Odds:
-    """(1, h, w) in its place, at every tone and blur."""
+    """(1, h, w) in its place, at every tone and blur; of large pictures 512 by 512 pixels."""
+    light = _corner(light, 2 * WIDEST)
     looks = [Look(power=power, blur=blur) for power in TONES for blur in BLURS]
     seen = [sharpened(torch.cat([toned(light, power) for power in TONES]), blur) for blur in BLURS]
     phases = phases_of(blocks_of(torch.stack(seen, 1).flatten(0, 1)))
