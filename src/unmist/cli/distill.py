@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from unmist.base.faults import BadInput
 from unmist.cli.flags import settings_of
 from unmist.cli.output import emit, note
 from unmist.cli.progress import follow
@@ -11,15 +12,9 @@ __all__ = ["distill"]
 
 
 def distill(
-    model: Path,
-    /,
-    *,
-    steps: int = 2,
-    set: tuple[str, ...] = (),
-    way: Way | None = None,
-    plan: bool = False,
-    json: bool = False,
-) -> int:
+    model: Path, /, *, steps: int = 2, set: tuple[str, ...] = (), way: Way | None = None,
+    plan: bool = False, json: bool = False,
+) -> int:  # fmt: skip
     """Teach a student to draw in 1, 2 or 4 steps; the same command goes on with a stopped run.
 
     The student is a model of its own, in MODEL/student-STEPS where --to says nothing else; draw
@@ -38,7 +33,6 @@ def distill(
     json
         Print lines of JSON on stdout instead of progress.
     """
-    from unmist.base.faults import BadInput
     from unmist.workflows.distill import Lessons, distilling, estimated, home
 
     way = way or Way()
@@ -49,11 +43,14 @@ def distill(
         show(estimated(model, asked), json=json)
         return 0
     to = way.to or home(model, steps)
-    if not json:
-        note(f"teaching {steps} step{'s' * (steps > 1)} in {to}")
+    _say(f"teaching {steps} step{'s' * (steps > 1)} in {to}", json=json)
     follow(distilling(model, asked), json=json)
     if json:
         emit({"finished": True, "model": to})
-    else:
-        note(f"the student is in {to}; next: unmist sample {to}")
+    _say(f"the student is in {to}; next: unmist sample {to}", json=json)
     return 0
+
+
+def _say(line: str, *, json: bool) -> None:
+    if not json:
+        note(line)
