@@ -38,19 +38,15 @@ def verify(
         Print one JSON object a picture, or for the ledger, on stdout.
     """
     if not pictures and ledger is None:
-        raise BadInput("neither a picture nor a ledger is named", where="verify",
-                       mend="give a picture, or --ledger FOLDER")  # fmt: skip
+        mend = "give a picture, or --ledger FOLDER"
+        raise BadInput("neither a picture nor a ledger is named", where="verify", mend=mend)
     if pictures and head:
         raise BadInput(
             "--head is for a ledger alone", where="verify", mend="leave the pictures out"
         )
     sound = True
     if not pictures and ledger is not None:
-        from unmist.workflows.audit import audit
-
-        found = audit(ledger, keys, head=head)
-        emit(found) if json else print("\n".join(_audit_lines(found)))
-        sound = not found.faults
+        return _audited(ledger, keys, head, json=json)
     for picture in pictures:
         from unmist.workflows.verify import verify as ask
 
@@ -58,6 +54,15 @@ def verify(
         emit({**vars(asked), "known": asked.known}) if json else print("\n".join(_lines(asked)))
         sound = sound and asked.known
     return 0 if sound else DOUBTED
+
+
+def _audited(ledger: Path, keys: Path | None, head: str, *, json: bool) -> int:
+    """A whole ledger; the exit code."""
+    from unmist.workflows.audit import audit
+
+    found = audit(ledger, keys, head=head)
+    emit(found) if json else print("\n".join(_audit_lines(found)))
+    return DOUBTED if found.faults else 0
 
 
 def _lines(asked: "Verified") -> Iterator[str]:
