@@ -32,11 +32,19 @@ if TYPE_CHECKING:
     from unmist.run.recipe import predictions as predictions
     from unmist.run.recipe import schedules as schedules
     from unmist.run.recipe import solvers as solvers
+    from unmist.workflows.distill import distill as distill
     from unmist.workflows.doctor import doctor as doctor
+    from unmist.workflows.edit import inpaint as inpaint
+    from unmist.workflows.edit import restore as restore
+    from unmist.workflows.edit import upscale as upscale
+    from unmist.workflows.edit import vary as vary
     from unmist.workflows.evaluate import evaluate as evaluate
     from unmist.workflows.look import look as look
+    from unmist.workflows.publish import publish as publish
     from unmist.workflows.sample import sample as sample
     from unmist.workflows.train import train as train
+    from unmist.workflows.tune import tune as tune
+    from unmist.workflows.verify import verify as verify
 
 # A family is full once the recipe's module has loaded all its members.
 _ROOMS = {
@@ -51,11 +59,16 @@ _ROOMS = {
     "data.opening": ("open_data",),
     "run.model": ("load",),
     "run.recipe": ("Recipe", "predictions", "schedules", "solvers"),
+    "workflows.distill": ("distill",),
     "workflows.doctor": ("doctor",),
+    "workflows.edit": ("inpaint", "restore", "upscale", "vary"),
     "workflows.evaluate": ("evaluate",),
     "workflows.look": ("look",),
+    "workflows.publish": ("publish",),
     "workflows.sample": ("sample",),
     "workflows.train": ("train",),
+    "workflows.tune": ("tune",),
+    "workflows.verify": ("verify",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

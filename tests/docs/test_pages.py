@@ -53,6 +53,8 @@ def test_page(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def test_the_chapters_are_there() -> None:
     """Fails if a page is renamed or lost, and so no longer run."""
     wanted = {"01-noising", "02-forward", "03-unet", "04-training", "05-sampling", "09-schedules"}
-    wanted |= {"11-measures", "12-diversity"}
+    wanted |= {"06-image-to-image", "07-inpainting", "08-text", "10-guidance"}
+    wanted |= {"11-measures", "12-diversity", "14-publishing"}
     assert wanted <= {page.stem for page in PAGES}
-    assert {"schedule", "solver", "network"} <= {page.stem for page in PAGES}
+    wanted = {"schedule", "solver", "network", "guidance", "measurement"}
+    assert wanted <= {page.stem for page in PAGES}

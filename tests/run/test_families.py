@@ -7,7 +7,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "unmist"
 MEMBER = re.compile(
-    r'^@(schedules|predictions|draws|weightings|networks|solvers|spacings|conditions)\("(\w+)"\)', re.M
+    r'^@(schedules|predictions|draws|weightings|networks|solvers|spacings|conditions)\("(\w+)"\)',
+    re.M,
 )
 ASK = """
 from unmist.run.recipe import FAMILIES

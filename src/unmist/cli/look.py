@@ -64,12 +64,12 @@ def _words(model: Path, to: Path | None, prompts: tuple[str, ...], *, json: bool
     """A sample a prompt, beside it the attention to each word."""
     from unmist.conditions.text import Text
     from unmist.run.model import load
-    from unmist.workflows.sample import Shot
+    from unmist.workflows.sample import Shot, Wish
     from unmist.workflows.wishes import named
     from unmist.workflows.word_maps import save_word_maps, word_maps
 
     loaded = load(model)
-    wish = {named(loaded, Text, "--prompt"): prompts}
+    wish: dict[str, Wish] = {named(loaded, Text, "--prompt"): prompts}
     found = word_maps(loaded, Shot(count=len(prompts), wish=wish))
     path = save_word_maps(found, to or model / "looks" / "words.png")
     if json:
