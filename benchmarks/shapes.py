@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
 
 from peers_text import TextPeer
 from steered import claimed, drawn, model_of, recipe_on, scaled, share, told
@@ -35,7 +36,7 @@ from unmist.data.opening import open_data
 from unmist.data.shapes import PHRASES, caption, combinations, held_out, never_met
 from unmist.data.shapes import drawn as scene_drawn
 from unmist.data.shapes_judge import judge
-from unmist.run.picture import grid, save_picture
+from unmist.run.picture import as_image, grid, save_picture
 from unmist.run.weights import load_weights, write_weights
 
 WORDS = ("number", "colour", "shape", "place")
@@ -111,6 +112,25 @@ def trained(chosen):
     return model, last[0] or spent
 
 
+def sheet(pixels, pairs, right, columns=6):
+    """The first samples, their captions under them and the words that do not hold in brackets."""
+    zoom, side, text = 3, 32 * 3, 36
+    rows = -(-len(pixels) // columns)
+    canvas = Image.new("RGB", (columns * (side + 44), rows * (side + text)), "white")
+    pen = ImageDraw.Draw(canvas)
+    for i, (tile, (_, said), words) in enumerate(zip(pixels, pairs, right, strict=True)):
+        left, top = i % columns * (side + 44) + 22, i // columns * (side + text)
+        big = as_image(tile).resize((32 * zoom, 32 * zoom), Image.Resampling.NEAREST)
+        canvas.paste(big, (left, top))
+        pen.rectangle((left, top, left + side - 1, top + side - 1), outline="grey")
+        wrong = [name for name, holds in zip(WORDS, words, strict=True) if not holds]
+        half = said.rfind(" ", 0, 22)
+        lines = (said[:half], said[half + 1 :], f"[{', '.join(wrong)}]" if wrong else "")
+        for k, line_ in enumerate(lines):
+            pen.text((left - 20, top + side + 1 + 11 * k), line_, fill="black", font_size=9)
+    return canvas
+
+
 def options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--run", type=Path, help="a model trained on shapes with --on text")
@@ -139,7 +159,10 @@ def contest(name, draw, chosen, asked):
     for scale in map(float, chosen.scales.split(",")):
         for kind, pairs in asked.items():
             pixels = draw([text for _, text in pairs], scale)
-            results[kind][scale] = figures(judged(pixels, pairs), pairs)
+            right = judged(pixels, pairs)
+            results[kind][scale] = figures(right, pairs)
+            shown = sheet(pixels[:18], pairs[:18], right[:18])
+            shown.save(chosen.state / f"{name}-{kind.replace(' ', '-')}-{scale:g}-said.png")
             picture = grid(pixels[:60], columns=10, zoom=2)
             save_picture(
                 chosen.state / f"{name}-{kind.replace(' ', '-')}-{scale:g}.png", picture, {}
