@@ -16,7 +16,7 @@ from unmist.run.card import write_card
 from unmist.run.model import denoiser_of, joined
 from unmist.run.recipe import Recipe, altered
 from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import Order, _aside, _length, planned, train, training
+from unmist.workflows.train import Order, _aside, _disk, _length, planned, train, training
 
 NET = UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=())
 
@@ -147,3 +147,12 @@ def test_a_budget_holds_looks_losses_and_checkpoints_too(budget):
     assert samples / speed >= 0.45 * budget
     assert whole <= budget or budget < 90  # a minute: half of it is for training all the same
     assert _length(recipe, speed, parameters, None) == recipe.training.samples
+
+
+def test_disk_counts_every_stored_average():
+    """Fails if the average that is stored early, for autoguidance, is left out of the plan."""
+    with_, without = (
+        altered(Recipe(), {"training.samples": 64_000, "snapshots.early": early})
+        for early in (0.1, 0.0)
+    )
+    assert _disk(with_, 1000) - _disk(without, 1000) == 4 * 1000 * len(with_.snapshots.widths)

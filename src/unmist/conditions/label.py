@@ -40,8 +40,12 @@ class Label:
     def settled(self, column: Column) -> "Label":
         """With the data's classes."""
         if self.classes and self.classes != column.names:
-            mend = "leave classes out: the data name them"
-            raise BadInput("its classes are not those of the data", where="label", mend=mend)
+            known, named = (", ".join(part[:9])[:60] for part in (self.classes, column.names))
+            raise BadInput(
+                f"its classes ({known}) are not those of the data ({named})",
+                where="label",
+                mend="leave classes out: the data name them; or leave --from out",
+            )
         return replace(self, classes=column.names)
 
     def sockets(self, shape: tuple[int, ...]) -> Sockets:

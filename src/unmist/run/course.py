@@ -262,7 +262,7 @@ def resume(
         raise BadInput(
             "the data changed since this run began",
             where=folder,
-            mend="restore them, start in another folder, or pass --accept-drift",
+            mend="restore them, start in another folder, or pass --accept drift",
         )
     notices = _same_machine(folder, before["machine"], machine, accept_rounding)
     given = given_of(recipe, data, torch.device(machine.device))
@@ -335,7 +335,7 @@ def _same_machine(folder: Path, before: object, machine: Machine, accept: bool) 
         raise BadInput(
             f"{', '.join(rounding)}: the run would not go on to the bit",
             where=folder,
-            mend="pass --accept-rounding, or use the machine it began on",
+            mend="pass --accept rounding, or use the machine it began on",
         )
     return changed
 

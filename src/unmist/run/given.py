@@ -54,7 +54,10 @@ def cond_of(plain: Mapping[str, tuple[Reader, Sequence]], device: torch.device) 
 def given_of(recipe: Recipe, data: DataSet, device: torch.device) -> Given:
     """What the data say of their rows, for a recipe that was settled. Raises BadInput."""
     columns = {
-        name: (column_of(name, condition, data), condition.reader(readings()))
+        name: (
+            _own(name, condition, column_of(name, condition, data)),
+            condition.reader(readings()),
+        )
         for name, condition in recipe.conditions.items()
     }
     for name, condition in recipe.conditions.items():
@@ -87,6 +90,20 @@ def column_of(name: str, condition: Condition, data: DataSet) -> Column:
         mend = f"train without it, or on {', '.join([*has, *data.given]) or 'other data'}"
         raise BadInput(f"{data.name} has no {what}", where=f"conditions.{name}", mend=mend)
     return Column(values, data.classes if isinstance(condition, Label) else ())
+
+
+def _own(name: str, condition: Condition, column: Column) -> Column:
+    """Numbers of classes as the condition counts them, where the data name theirs otherwise."""
+    if not isinstance(condition, Label) or condition.classes == column.names:
+        return column
+    if strange := [one for one in column.names if one not in condition.classes]:
+        raise BadInput(
+            f"the data have a class '{strange[0][:40]}' that the model does not know",
+            where=f"conditions.{name}",
+            mend="restore the data, or train anew",
+        )
+    number = np.array([*map(condition.classes.index, column.names), -1])
+    return Column(number[np.asarray(column.values)], condition.classes)
 
 
 def settle(recipe: Recipe, data: DataSet) -> Recipe:

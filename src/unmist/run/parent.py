@@ -11,7 +11,7 @@ from unmist.run.model import Model, joined, load
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Recipe
 
-__all__ = ["parent_of"]
+__all__ = ["inheriting", "parent_of"]
 
 
 def parent_of(folder: Path | None, recipe: Recipe) -> Model | None:
@@ -32,11 +32,17 @@ def parent_of(folder: Path | None, recipe: Recipe) -> Model | None:
     return parent
 
 
+def inheriting(recipe: Recipe, parent: Model | None) -> Recipe:
+    """The recipe told of its data as the parent was: what its words and numbers mean stays."""
+    if parent is None:
+        return recipe
+    return replace(recipe, conditions=like(recipe.conditions, parent.recipe.conditions))
+
+
 def _asked(parent: Model, recipe: Recipe) -> Recipe:
     """The recipe with the shape it would have, as far as that is known before the data."""
     channels = recipe.data.channels or parent.shape[0]
-    told = like(recipe.conditions, parent.recipe.conditions)
-    return replace(recipe, shape=(channels, *parent.shape[1:]), conditions=told)
+    return replace(inheriting(recipe, parent), shape=(channels, *parent.shape[1:]))
 
 
 def _differences(parent: Model, recipe: Recipe) -> list[tuple[str, object, object]]:

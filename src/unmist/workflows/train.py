@@ -27,7 +27,7 @@ from unmist.run.course import (
 from unmist.run.given import given_of, settle
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
-from unmist.run.parent import parent_of
+from unmist.run.parent import inheriting, parent_of
 from unmist.run.recipe import Recipe, checked
 from unmist.run.settled import MEASURABLE, measured, same_recipe
 from unmist.run.stop import Stop, Stopped, stoppable
@@ -83,12 +83,12 @@ class Estimate:
 def planned(recipe: Recipe, order: Order) -> Estimate:
     """What `--plan` shows: nothing is written."""
     parent, data = parent_of(order.start, recipe), opened(recipe, order)
-    asked, recipe = recipe, measured(recipe, data)
+    asked, recipe = recipe, measured(inheriting(recipe, parent), data)
     speed, parameters = _speed(recipe, data, order, teacher_of(parent, recipe))
     samples = _length(asked, speed, parameters, order.budget)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    disk = _disk(recipe, parameters)
     recipe = replace(recipe, training=replace(recipe.training, samples=samples))
+    disk = _disk(recipe, parameters)
     return Estimate(
         samples,
         samples / speed / (1 - SPARE) + _aside(asked, speed, parameters, samples),
@@ -102,9 +102,10 @@ def planned(recipe: Recipe, order: Order) -> Estimate:
 
 def _disk(recipe: Recipe, parameters: int) -> int:
     """Two checkpoints of four tensors a weight and the averages followed, model, best, stored."""
+    plan = recipe.training
     widths, main = recipe.snapshots.widths, recipe.average.width
     followed = sum(width != main for width in widths) if recipe.snapshots.points else 0
-    kept = recipe.snapshots.points * len(widths)
+    kept = len(recipe.snapshots.times(plan.samples, plan.batch)) * len(widths)
     return 4 * parameters * (2 * (4 + followed) + 1 + (recipe.measuring.every > 0) + kept)
 
 
@@ -157,6 +158,7 @@ def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iter
     recipe = checked(recipe)
     # before the folder is made: what is refused leaves nothing behind
     parent, data = parent_of(order.start, recipe), opened(recipe, order)
+    recipe = inheriting(recipe, parent)
     settle(recipe, data)
     with hold(to), stoppable() as stop:
         course = _course(recipe, to, order, data, parent)
