@@ -1,11 +1,13 @@
 """A model led in sampling: what reaches the network, what a picture repeats, what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from unmist.base.faults import BadInput
+from unmist.cli.sample import Draw
 from unmist.guidance.guide import Guide
 from unmist.networks.unet import UNet
 from unmist.run.guide import Led, accuracies, scale_of, write_scale
@@ -14,6 +16,7 @@ from unmist.run.recipe import Data, Recipe, altered
 from unmist.training.loop import Schooling
 from unmist.workflows import classifying
 from unmist.workflows.gallery import save_samples
+from unmist.workflows.guided import unheard
 from unmist.workflows.guiding import Point, chosen, tuning_scale
 from unmist.workflows.sample import Shot, sample, settled
 from unmist.workflows.shots import altered_shot, shot_like
@@ -116,6 +119,36 @@ def test_a_classifier_gives_classes_to_a_model_without(models):
     drawn = sample(model, shot)
     assert drawn.settings["wish"] == {"label": ["1"]}
     assert not np.array_equal(drawn.pixels, sample(model, Shot(count=2)).pixels)
+    flags = Draw(count=2, class_=("1",), set=("guide.classifier=4",))
+    assert replace(flags.shot(model), guide=shot.guide) == replace(shot, wish={"label": ("1",)})
+    with pytest.raises(BadInput, match="follows no"):
+        Draw(class_=("1",)).shot(model)
+
+
+def test_what_does_nothing_is_said(models):
+    """Fails if a scale without a wish, or a wish without a scale, passes in silence."""
+    told, plain = models
+    for model, guide, wish, word in (
+        (told, Guide(negative={"label": "1"}), None, "scale 1"),
+        (told, Guide(scale=(2.0,)), {}, "nothing is wished"),
+        (told, Guide(scales={"label": 2.0}), {"label": ""}, "no label"),
+        (plain, Guide(classifier=2.0), {"label": ""}, "no class"),
+    ):
+        (line,) = unheard(model, guide, wish)
+        assert word in line
+    for guide in (Guide(), Guide(scale=(2.0,)), Guide(weaker=0.1), Guide(classifier=1.0)):
+        assert unheard(told, guide, None) == []
+    assert unheard(told, Guide(negative={"label": "1"}, scale=(2.0,)), {}) == []
+
+
+def test_a_finished_classifier_is_not_taught_again(models):
+    """Fails if the same command begins anew, where training says that it is finished."""
+    path = models[0].folder / "guide" / "classifier.safetensors"
+    before = path.stat().st_mtime_ns
+    (report,) = classifying.classifying(models[0].folder, Order(threads=1))
+    assert report.finished
+    assert "already finished" in report.notice
+    assert path.stat().st_mtime_ns == before
 
 
 def test_the_classifier_is_told_of(models):
@@ -152,8 +185,11 @@ def test_a_model_without_helpers_says_how_to_get_them(run):
 def test_the_model_s_own_scale(models, tmp_path):
     """Fails if a kept scale is not used, is used where another is said, or leaks into others."""
     model = models[0]
+    shot = Shot(count=1, wish={"label": "1"})
+    (early, *_) = save_samples(sample(model, shot), shot, tmp_path / "early").pictures
     try:
         write_scale(model.folder, Led(2.5, model.digest), [])
+        assert settled(model, shot_like(model, early)).guide.scale == (1.0,)
         assert settled(model, Shot()).guide.scale == (2.5,)
         assert altered_shot(model, Shot(), {"guide.weaker": 0.2}).guide.scale == ()
         assert settled(model, Shot(guide=Guide(scale=(1.0,)))).guide.scale == (1.0,)

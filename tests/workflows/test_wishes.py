@@ -9,8 +9,11 @@ from bars import bars
 
 from unmist.base.faults import BadInput
 from unmist.conditions.label import Label
+from unmist.data.opening import open_data
 from unmist.networks.unet import UNet
-from unmist.run.picture import read_settings
+from unmist.run.given import given_of
+from unmist.run.parent import inheriting
+from unmist.run.picture import read_settings, save_picture
 from unmist.run.recipe import Data, Recipe, altered
 from unmist.training.loop import Schooling
 from unmist.workflows.blocks import Drawn, Job, Reference, part_of
@@ -135,6 +138,58 @@ def test_a_parent_that_follows_something_else_is_refused(named, model, tmp_path)
         train(free, tmp_path / "run", Order(threads=1, start=model.folder))
     same = recipe_of(named, conditions__label__kind="label", conditions__label__width=8)
     train(same, tmp_path / "run", Order(threads=1, start=model.folder))
+
+
+def test_a_parent_s_words_and_classes_keep_their_meaning(model, tmp_path):
+    """Fails if a run from a parent counts words anew, or takes its classes for others."""
+    shown = altered(model.recipe, {"conditions.text.kind": "text", "conditions.text.length": 3})
+    parent = replace(model, recipe=altered(shown, {"conditions.text.words": ["a", "bar"]}))
+    asked = recipe_of("x", conditions__text__kind="text")
+    assert inheriting(asked, parent).conditions["text"].words == ("a", "bar")
+    assert inheriting(asked, None) == asked
+    x, y = bars(300, 2)
+    np.savez(tmp_path / "other.npz", images=x, labels=y, classes=("up", "down", "none"))
+    other = recipe_of(
+        tmp_path / "other.npz", conditions__label__kind="label", conditions__label__width=8
+    )
+    with pytest.raises(BadInput, match=r"classes \(standing, lying\) are not those of the data"):
+        train(other, tmp_path / "run", Order(threads=1, start=model.folder))
+    assert not (tmp_path / "run").exists()
+
+
+def test_classes_are_known_by_their_names(model):
+    """Fails if a run that goes on, or is measured, on changed data takes one class for another."""
+    data, device = open_data(model.recipe.data.source), torch.device("cpu")
+    rows = data.train[:16]
+    before = given_of(model.recipe, data, device)(rows).values["label"]
+    turned = replace(data, classes=NAMES[::-1], labels=1 - data.labels)
+    assert torch.equal(given_of(model.recipe, turned, device)(rows).values["label"], before)
+    with pytest.raises(BadInput, match="a class 'leaning' that the model does not know"):
+        given_of(model.recipe, replace(data, classes=("leaning", "lying")), device)
+
+
+def test_a_picture_wish_is_known_by_its_content(named, tmp_path):
+    """Fails if a sample is repeated beside a picture that changed since, or the change cannot be
+    meant."""
+    x, _ = bars(120, 3)
+    np.savez(tmp_path / "pairs.npz", images=x, source=255 - x)
+    recipe = recipe_of(
+        tmp_path / "pairs.npz", conditions__source__kind="image", training__samples=32
+    )
+    model = train(recipe, tmp_path / "run", Order(threads=1))
+    wish = {"source": str(tmp_path / "one.png")}
+    save_picture(tmp_path / "one.png", x[0], {})
+    shot = Shot(count=1, wish=wish)
+    drawn = sample(model, shot)
+    (path,) = save_samples(drawn, shot, tmp_path / "out").pictures
+    assert np.array_equal(sample(model, shot_like(model, path)).pixels, drawn.pixels)
+    save_picture(tmp_path / "one.png", x[1], {})
+    with pytest.raises(BadInput, match=r"one\.png: is not as it was"):
+        shot_like(model, path)
+    assert shot_like(model, path, wish=wish).wish == wish
+    (tmp_path / "one.png").unlink()
+    with pytest.raises(BadInput, match=r"one\.png"):
+        shot_like(model, path)
 
 
 def test_measured_samples_are_told_what_the_held_out_rows_are(model, cache, tmp_path):

@@ -74,12 +74,11 @@ class Draw:
         from unmist.workflows.sample import Shot
         from unmist.workflows.shots import altered_shot, shot_like
 
-        base = Shot()
+        base, wish = Shot(), self._wish(model) or None
         if self.like is not None:
-            base = shot_like(model, self.like, other_model=self.other_model)
+            base = shot_like(model, self.like, other_model=self.other_model, wish=wish)
         named = {"count": self.count, "seed": self.seed, "steps": self.steps}
         chosen = {name: value for name, value in named.items() if value is not None}
-        wish = self._wish(model)
         base = replace(base, wish=wish) if wish else base
         led = self._led(model)
         return altered_shot(model, base, {**chosen, **led, **settings_of(self.set)})
@@ -103,8 +102,15 @@ class Draw:
         """What --class, --prompt and --want ask, by the names of the model's conditions."""
         from unmist.conditions.label import Label
         from unmist.conditions.text import Text
+        from unmist.guidance.guide import Guide
+        from unmist.run.guide import CLASSIFIER
+        from unmist.workflows.guided import followed
         from unmist.workflows.wishes import named
 
+        known = model.recipe.conditions.values()
+        classed = any(isinstance(part, Label) for part in known)
+        if not classed and (model.folder / CLASSIFIER).is_file():  # its classifier knows some
+            model = followed(model, Guide(classifier=1.0))
         wish: dict[str, tuple[str, ...]] = {}
         for flag, kind, values in (
             ("--class", Label, self.class_),
@@ -139,6 +145,8 @@ def sample(
         Print one JSON object on stdout.
     """
     from unmist.run.model import load
+    from unmist.workflows.guided import followed as following
+    from unmist.workflows.guided import unheard
     from unmist.workflows.wishes import doubts
 
     place = to or model / "samples"
@@ -149,7 +157,9 @@ def sample(
     draw = draw or Draw()
     loaded = load(model, weights=draw.weights)
     shot = draw.shot(loaded)
-    for doubt in doubts(loaded, shot.wish):
+    guide = shot.guide or loaded.recipe.sampling.guide
+    asked = following(loaded, guide)
+    for doubt in (*doubts(asked, shot.wish), *unheard(loaded, guide, shot.wish)):
         note(f"note: {doubt}")
     samples = drawn(loaded, shot, film=film)
     written = _written(samples, shot, place, film=film)

@@ -23,6 +23,7 @@ from unmist.run.recipe import FAMILIES
 from unmist.run.weights import fill, load_weights, write_weights
 
 __all__ = [
+    "CLASSIFIER",
     "GUIDE",
     "HIGH",
     "LOW",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 GUIDE = Path("guide")
+CLASSIFIER = GUIDE / "classifier.json"
 LOW, HIGH = 0.02, 50.0  # sigma/alpha between which the classifier is taught
 MOST = 1 << 20
 
@@ -105,7 +107,7 @@ def posterior_of(model: Model) -> NetPosterior:
 
 
 def _classifier(folder: Path) -> dict:
-    path = folder / GUIDE / "classifier.json"
+    path = folder / CLASSIFIER
     if not path.is_file():
         mend = f"teach one: unmist train --classifier {folder}"
         raise BadInput("this run has no classifier of noisy samples", where=folder, mend=mend)

@@ -20,7 +20,7 @@ from unmist.data.dataset import DataSet
 from unmist.networks.encoder import Encoder
 from unmist.networks.unet import UNet
 from unmist.run import checkpoint
-from unmist.run.guide import GUIDE, HIGH, LOW, accuracies, keep_classifier
+from unmist.run.guide import CLASSIFIER, GUIDE, HIGH, LOW, accuracies, keep_classifier
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.stop import Stop, Stopped, stoppable
@@ -65,6 +65,9 @@ def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Repo
         checkpoint.sweep(state)
         if order.fresh:
             files.remove(state)
+        elif finished := _finished(model.folder, state):
+            yield finished
+            return
         learner = _learner(model, data, torch.device(machine.device), order, state)
         for stats, speed in _steps(learner, state, stop):
             yield _report(learner, stats, speed)
@@ -78,6 +81,14 @@ def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Repo
         keep_classifier(model.folder, _encoder(model), learner.ema, facts)
         files.remove(state)
         yield replace(_report(learner, None, 0.0), notice=_told(shares), finished=True)
+
+
+def _finished(folder: Path, state: Path) -> Report | None:
+    """That there is nothing left to do, where a classifier is there and none is under way."""
+    if not (folder / CLASSIFIER).is_file() or checkpoint.latest(state) is not None:
+        return None
+    notice = f"already finished; {_told(accuracies(folder))}; --fresh starts anew"
+    return Report(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, notice=notice, finished=True)
 
 
 def _told(shares: dict[float, float]) -> str:

@@ -1,6 +1,6 @@
 """A model led to what is wished: its guide, with the helpers that it asks for, made a denoiser."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,9 +18,9 @@ from unmist.guidance.guide import Guide, Helpers, led
 from unmist.guidance.wish import AUTO, FREE, negated, scaled
 from unmist.run.guide import classes_of, posterior_of, scale_of, weaker_of
 from unmist.run.model import Model
-from unmist.workflows.wishes import asking
+from unmist.workflows.wishes import Wish, asking, wished
 
-__all__ = ["Guiding", "followed", "guiding", "whole_guide"]
+__all__ = ["Guiding", "followed", "guiding", "unheard", "whole_guide"]
 
 Told = Callable[[Sequence[int]], Cond | None]
 LABEL = "label"
@@ -119,6 +119,22 @@ def followed(model: Model, guide: Guide) -> Model:
         return model
     label = Label(classes=classes_of(model.folder))
     return replace(model, recipe=replace(model.recipe, conditions={**conditions, LABEL: label}))
+
+
+def unheard(model: Model, guide: Guide, wish: Mapping[str, Wish] | None) -> list[str]:
+    """What of a guide, as it was said, does nothing beside this wish; a sentence each."""
+    asked = wished(followed(model, guide), wish)
+    whole, lines = whole_guide(model, guide), []
+    scales = {*(whole.scale or (1.0,)), *whole.scales.values()}
+    if whole.negative and scales == {1.0}:
+        lines.append("at scale 1 nothing is led away from the negative wish: --scale 2, say")
+    if not (asked or whole.negative or whole.weaker) and set(guide.scale) - {1.0}:
+        lines.append("nothing is wished, so the scale changes nothing")
+    for name in guide.scales.keys() - asked.keys() - whole.negative.keys():
+        lines.append(f"no {name} is wished, so its scale changes nothing")
+    if whole.classifier and LABEL not in asked:
+        lines.append("no class is wished, so the classifier leads nowhere")
+    return lines
 
 
 def guiding(model: Model, guide: Guide, told: Told, *, exact: bool = False) -> Guiding:

@@ -21,7 +21,7 @@ from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Sampling
 from unmist.run.tuned import with_tuned
 from unmist.workflows.guided import followed, guiding, whole_guide
-from unmist.workflows.wishes import Wish, asking, wished
+from unmist.workflows.wishes import Wish, asking, pictures, wished
 
 __all__ = ["Samples", "Shot", "Told", "sample", "sampling", "settled"]
 
@@ -138,7 +138,9 @@ def sample(model: Model, shot: Shot | None = None, told: Told | None = None) -> 
 def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
     """Everything that `sample --like` needs to repeat the first sample, as plain values."""
     chosen = plan_of(model, shot)[1]
-    wish = wished(followed(model, chosen.guide), shot.wish)
+    asked = followed(model, chosen.guide)
+    wish = wished(asked, shot.wish)
+    read = pictures(asked, wish)
     return {
         "model": model.name,
         "hash": model.digest,
@@ -149,4 +151,5 @@ def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
         "shape": list(model.shape),
         "sampling": to_plain(chosen, FAMILIES),
         "wish": {name: list(texts) for name, texts in wish.items()},
+        **({"read": read} if read else {}),
     }

@@ -5,18 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from unmist.base.faults import BadInput
+from unmist.guidance.guide import Guide
 from unmist.run.model import Model
 from unmist.run.picture import read_settings
 from unmist.run.plain import from_plain, set_path, to_plain
 from unmist.run.recipe import EDITS, FAMILIES, Sampling
 from unmist.workflows.guided import followed
 from unmist.workflows.sample import Shot, settled
-from unmist.workflows.wishes import wished
+from unmist.workflows.wishes import Wish, pictures, wished
 
 __all__ = ["MOST", "altered_shot", "shot_like", "whole_shot"]
 
 MOST = 1_000_000  # samples, or steps, in one go: beyond it is a slip of the finger
-_KNOWN = ("model", "hash", "sample", "seed", "eta", "exact", "nfe", "shape", "sampling", "wish")
+_KNOWN = ("model", "hash", "sample", "seed", "eta", "exact", "nfe", "shape", "sampling", "wish",
+          "read")  # fmt: skip
 _UNEDITED = {name: getattr(Sampling(), name) for name in ("larger", *EDITS)}  # of older pictures
 _MINE = (*_KNOWN, "version", "count", "kind")
 
@@ -55,11 +57,17 @@ def checked_shot(shot: Shot) -> Shot:
     return shot
 
 
-def shot_like(model: Model, picture: Path, *, other_model: bool = False) -> Shot:
-    """The shot that made a picture: same seed, number, steps, solver, spacing.
+def shot_like(
+    model: Model,
+    picture: Path,
+    *,
+    other_model: bool = False,
+    wish: Mapping[str, Wish] | None = None,
+) -> Shot:
+    """The shot that made a picture: same seed, number, steps, solver, spacing, scale.
 
-    Raises BadInput where the picture does not say, or says that another model made it (unless
-    other_model).
+    wish: in place of the picture's own. Raises BadInput where the picture does not say, or says
+    that another model made it (unless other_model), or was told a picture that is no longer so.
     """
     told = read_settings(picture)
     if not {"hash", "sample", "seed", "sampling"} <= told.keys():
@@ -72,7 +80,29 @@ def shot_like(model: Model, picture: Path, *, other_model: bool = False) -> Shot
             where=picture,
             mend="give that model, or pass --other-model",
         )
-    return _shot_of(told, picture)
+    shot = _led_as(model, _shot_of(told, picture))
+    if wish is not None:
+        return replace(shot, wish=dict(wish))
+    _same_pictures(model, shot, told.get("read"))
+    return shot
+
+
+def _led_as(model: Model, shot: Shot) -> Shot:
+    """At scale 1 where the picture says none: the model's own may have been measured since."""
+    guide, recipe = shot.guide or Guide(), model.recipe
+    if guide.scale or guide.weaker or guide.classifier:
+        return shot
+    if recipe.student is not None or not recipe.conditions:
+        return shot
+    return replace(shot, guide=replace(guide, scale=(1.0,)))
+
+
+def _same_pictures(model: Model, shot: Shot, read: object) -> None:
+    before = read if isinstance(read, dict) else {}
+    for name, digest in pictures(model, wished(model, shot.wish)).items():
+        if before.get(name, digest) != digest:
+            what = "is not as it was when this sample was told it"
+            raise BadInput(what, where=name[:80], mend="restore it, or say --want anew")
 
 
 def _shot_of(told: Mapping[str, object], picture: Path) -> Shot:

@@ -16,7 +16,7 @@ from unmist.data.reading import Reading
 from unmist.run.given import cond_of, readings
 from unmist.run.model import Model
 
-__all__ = ["Asking", "Wish", "asking", "doubts", "named", "own_wish", "wished"]
+__all__ = ["Asking", "Wish", "asking", "doubts", "named", "own_wish", "pictures", "wished"]
 
 MOST = 1 << 28  # bytes of a picture file
 
@@ -82,13 +82,29 @@ def _plain(model: Model, part: Condition, text: str) -> object:
     if len(shape) != 3:
         raise BadInput(f"no picture fits beside {shape}", where="wish")
     fit = Reading(fit=data.fit, background=data.background)
+    content = _content(text)
     try:
         with quiet():
-            found = decoded(files.read_bytes(Path(text), most=MOST, links=True), fit).pixels
+            found = decoded(content, fit).pixels
     except BadInput as fault:
         raise BadInput(fault.what, where=text[:80], mend=fault.mend) from None
     pixels = fitted(found, (shape[1], shape[2]), fit)
     return with_channels(pixels, part.channels).transpose(2, 0, 1)
+
+
+def _content(name: str) -> bytes:
+    try:
+        return files.read_bytes(Path(name), most=MOST, links=True)
+    except BadInput as fault:
+        raise BadInput(fault.what, where=name[:80], mend=fault.mend) from None
+
+
+def pictures(model: Model, wish: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Of the files that a wish names their SHA-256. Raises BadInput where one cannot be read."""
+    known = model.recipe.conditions
+    names = {text for name, texts in wish.items() if isinstance(known.get(name), Image)
+             for text in texts if text}  # fmt: skip
+    return {name: files.digest(_content(name)) for name in sorted(names)}
 
 
 def doubts(model: Model, wish: Mapping[str, Wish] | None) -> list[str]:
@@ -109,10 +125,10 @@ def named(model: Model, kind: type, flag: str) -> str:
     known = model.recipe.conditions
     names = [name for name, part in known.items() if isinstance(part, kind)]
     if len(names) != 1:
-        follows = ", ".join(known) or "nothing"
+        mend = f"it follows {', '.join(known)}; say --want name=value"
         raise BadInput(
             f"this model has {len(names) or 'no'} such condition{'s' * (len(names) > 1)}",
             where=flag,
-            mend=f"it follows {follows}; say --want name=value",
+            mend=mend if known else "leave it out: the model follows nothing",
         )
     return names[0]
