@@ -110,7 +110,7 @@ def test_exact_under_a_classifier(models):
     assert np.array_equal(one.pixels[0], whole.pixels[7])
 
 
-def test_a_classifier_gives_classes_to_a_model_without(models):
+def test_a_classifier_gives_classes_to_a_model_without(models, tmp_path):
     """Fails if a model that follows nothing cannot be asked for a class by a classifier."""
     model = models[1]
     with pytest.raises(BadInput, match="follows no"):
@@ -121,8 +121,11 @@ def test_a_classifier_gives_classes_to_a_model_without(models):
     assert not np.array_equal(drawn.pixels, sample(model, Shot(count=2)).pixels)
     flags = Draw(count=2, class_=("1",), set=("guide.classifier=4",))
     assert replace(flags.shot(model), guide=shot.guide) == replace(shot, wish={"label": ("1",)})
-    with pytest.raises(BadInput, match="follows no"):
+    with pytest.raises(BadInput, match=r"follows no 'label'; .* guide.classifier=2"):
         Draw(class_=("1",)).shot(model)
+    (first, _) = save_samples(drawn, shot, tmp_path).pictures
+    alone = sample(model, shot_like(model, first)).pixels.astype(int)
+    assert np.abs(alone[0] - drawn.pixels[0]).max() <= 1
 
 
 def test_what_does_nothing_is_said(models):

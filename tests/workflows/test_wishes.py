@@ -129,6 +129,8 @@ def test_a_stopped_run_goes_on_to_the_bit(named, tmp_path):
     other = altered(recipe, {"conditions.label.width": 16})
     with pytest.raises(BadInput, match=r"recipe\.conditions\.label\.width is 128, asked 16"):
         train(other, tmp_path / "half", Order(threads=1))
+    with pytest.raises(BadInput, match=r"recipe\.conditions\.label is label, asked None, but"):
+        train(recipe_of(named, saving__checkpoint=32), tmp_path / "half", Order(threads=1))
 
 
 def test_a_parent_that_follows_something_else_is_refused(named, model, tmp_path):

@@ -110,14 +110,16 @@ class Draw:
         known = model.recipe.conditions.values()
         classed = any(isinstance(part, Label) for part in known)
         if not classed and (model.folder / CLASSIFIER).is_file():  # its classifier knows some
-            model = followed(model, Guide(classifier=1.0))
+            led = followed(model, Guide(classifier=1.0))
+        else:
+            led = model
         wish: dict[str, tuple[str, ...]] = {}
-        for flag, kind, values in (
-            ("--class", Label, self.class_),
-            ("--prompt", Text, self.prompt),
+        for asked, flag, kind, values in (
+            (led, "--class", Label, self.class_),
+            (model, "--prompt", Text, self.prompt),
         ):
             if values:
-                wish[named(model, kind, flag)] = values
+                wish[named(asked, kind, flag)] = values
         for pair in self.want:
             name, equals, value = pair.partition("=")
             if not equals or not name.strip():
@@ -145,9 +147,6 @@ def sample(
         Print one JSON object on stdout.
     """
     from unmist.run.model import load
-    from unmist.workflows.guided import followed as following
-    from unmist.workflows.guided import unheard
-    from unmist.workflows.wishes import doubts
 
     place = to or model / "samples"
     if to is not None and to.suffix and to.suffix.lower() != ".png" and not to.is_dir():
@@ -157,9 +156,7 @@ def sample(
     draw = draw or Draw()
     loaded = load(model, weights=draw.weights)
     shot = draw.shot(loaded)
-    guide = shot.guide or loaded.recipe.sampling.guide
-    asked = following(loaded, guide)
-    for doubt in (*doubts(asked, shot.wish), *unheard(loaded, guide, shot.wish)):
+    for doubt in _doubts(loaded, shot):
         note(f"note: {doubt}")
     samples = drawn(loaded, shot, film=film)
     written = _written(samples, shot, place, film=film)
@@ -170,6 +167,15 @@ def sample(
             note(line)
         _say(samples, written)
     return 0
+
+
+def _doubts(model: "Model", shot: "Shot") -> list[str]:
+    """What may not come out as it was asked, or does nothing."""
+    from unmist.workflows.guided import followed, unheard
+    from unmist.workflows.wishes import doubts
+
+    guide = shot.guide or model.recipe.sampling.guide
+    return [*doubts(followed(model, guide), shot.wish), *unheard(model, guide, shot.wish)]
 
 
 def drawn(model: "Model", shot: "Shot", *, film: bool = False) -> "Samples":

@@ -28,9 +28,10 @@ class Guide:
     samples; none: the model's own, measured, or 1. scales: of single conditions by name, taken
     apart from the rest. negative: what to lead away from, by name. low, high: sigma/alpha between
     which it acts (high 0: no end). rescale: the share of the spread that is brought back, 0 … 1.
-    threshold: the quantile of dynamic thresholding, as 0.995 (0: none). weaker: the share of the
-    run after which its average is the weaker model of autoguidance, as 0.1 (0: not); `scale` is
-    then autoguidance's. classifier: the scale of classifier guidance (0: none).
+    threshold: the quantile of dynamic thresholding, as 0.995 (0: none; it greys a black or white
+    ground). weaker: the share of the run after which its average is the weaker model of
+    autoguidance, as 0.1 (0: not); `scale` is then autoguidance's. classifier: the scale of
+    classifier guidance (0: none).
     """
 
     scale: tuple[float, ...] = ()

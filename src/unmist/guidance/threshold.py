@@ -45,6 +45,10 @@ class Thresholded:
     Of each sample, s is the `quantile` of |u|, u = (D - centre)/reach, at least 1; u is clamped to
     +-s and divided by s. centre, reach: one number a channel, or one for all; half the range of
     data in model space. A solver's memory holds what comes out here.
+
+    Dividing by s draws all values to the middle, those that were right as well: where much of a
+    picture lies at an end of the range, as a black ground does, it comes out grey. Such data are
+    served by `Rescaled`.
     """
 
     denoise: Denoiser

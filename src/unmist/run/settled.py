@@ -74,4 +74,10 @@ def _differences(ours: object, theirs: object, path: str) -> list[str]:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         keys = sorted({*ours, *theirs})
         return [d for k in keys for d in _differences(ours.get(k), theirs.get(k), f"{path}.{k}")]
-    return [] if ours == theirs else [f"{path} is {theirs}, asked {ours}"]
+    return [] if ours == theirs else [f"{path} is {_short(theirs)}, asked {_short(ours)}"]
+
+
+def _short(value: object) -> str:
+    """In a line: of a part its kind."""
+    text = str(value.get("kind", "a table") if isinstance(value, dict) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -214,6 +214,9 @@ def tuning_scale(
     """
     if not scales or not all(map(math.isfinite, scales)):
         raise BadInput("no scales to measure", where="--scales", mend="as in --scales 0,1,2,4")
+    if model.recipe.student is not None:
+        what = "a student has its teacher's scale in it"
+        raise BadInput(what, where=model.folder, mend="measure its teacher, then distill anew")
     shot = shot or Shot(count=COUNT, seed=1)
     guide = settled(model, shot).guide
     points: list[Point] = []

@@ -91,7 +91,7 @@ def own_steps(asked: Sampling, own: Sampling) -> Sampling:
         raise BadInput(
             f"a student of {own.steps} steps is drawn as it was taught, and no other way",
             where="sample",
-            mend="leave steps, solver, spacing and their like out, or draw with its teacher",
+            mend="leave steps, solver, scale and their like out, or draw with its teacher",
         )
     return own
 

@@ -99,7 +99,8 @@ def _led_as(model: Model, shot: Shot) -> Shot:
 
 def _same_pictures(model: Model, shot: Shot, read: object) -> None:
     before = read if isinstance(read, dict) else {}
-    for name, digest in pictures(model, wished(model, shot.wish)).items():
+    asked = followed(model, shot.guide or Guide())
+    for name, digest in pictures(asked, wished(asked, shot.wish)).items():
         if before.get(name, digest) != digest:
             what = "is not as it was when this sample was told it"
             raise BadInput(what, where=name[:80], mend="restore it, or say --want anew")

@@ -14,6 +14,7 @@ from unmist.data.fit import fitted, with_channels
 from unmist.data.picture import decoded, quiet
 from unmist.data.reading import Reading
 from unmist.run.given import cond_of, readings
+from unmist.run.guide import CLASSIFIER
 from unmist.run.model import Model
 
 __all__ = ["Asking", "Wish", "asking", "doubts", "named", "own_wish", "pictures", "wished"]
@@ -53,14 +54,23 @@ def wished(model: Model, wish: Mapping[str, Wish] | None) -> dict[str, tuple[str
     found = {}
     for name, value in wish.items():
         if name not in known:
-            mend = did_you_mean(name, list(known)) if known else "ask without: it follows nothing"
-            raise BadInput(f"this model follows no '{name[:40]}'", where="wish", mend=mend)
+            raise BadInput(
+                f"this model follows no '{name[:40]}'", where="wish", mend=_instead(model, name)
+            )
         texts = tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)
         for text in filter(None, texts):
             known[name].wish(text)
         if any(texts):
             found[name] = texts
     return found
+
+
+def _instead(model: Model, name: str) -> str:
+    """What to wish where the model does not follow what was."""
+    if name == "label" and (model.folder / CLASSIFIER).is_file():
+        return "its classifier knows classes: --set guide.classifier=2, say"
+    known = list(model.recipe.conditions)
+    return did_you_mean(name, known) if known else "ask without: it follows nothing"
 
 
 def asking(model: Model, wish: Mapping[str, Wish] | None) -> Asking:
