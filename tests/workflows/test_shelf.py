@@ -15,7 +15,7 @@ from unmist.guard.detector import pixel_digest
 from unmist.guard.ledger import HEAD, LEDGER, read_ledger
 from unmist.guard.verdict import Answer, Limit, Passed, Refused
 from unmist.workflows.audit import audit
-from unmist.workflows.shelf import Aside, opened, published_name, shelve, withhold
+from unmist.workflows.shelf import Aside, opened, published_name, shelved, withhold
 
 LIMIT = Limit("nudity", "v1", 0.5, 1.0)
 
@@ -37,7 +37,7 @@ def put(folder, numbers, key=b""):
         for number in numbers:
             content, digest = png(number)
             name, paper, entry = f"{number}.png", {"n": number}, {"source": digest}
-            shelf = shelve(shelf, passed(digest), name, content, paper, entry)
+            shelf = shelved(shelf, passed(digest), name, content, paper, entry)
 
 
 def refuse(folder, number, policy="p"):
@@ -81,7 +81,7 @@ def test_another_picture_than_the_judged_one_is_not_shelved(tmp_path):
     with opened(tmp_path / "out") as (shelf, _):
         content, _ = png(1)
         with pytest.raises(BadInput, match="not the one that was judged"):
-            shelve(shelf, passed(png(2)[1]), "1.png", content, {}, {})
+            shelved(shelf, passed(png(2)[1]), "1.png", content, {}, {})
     assert not list((tmp_path / "out").glob("*.png"))
     assert not (tmp_path / "out" / LEDGER).exists()
 

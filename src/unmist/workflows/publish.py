@@ -20,7 +20,7 @@ from unmist.guard.watched import CHUNK, answers_of
 from unmist.run.plain import to_plain
 from unmist.workflows.detecting import detectors_of, learned_of
 from unmist.workflows.parcel import Parcel, Source, disclosure, packed, read_source
-from unmist.workflows.shelf import Aside, Shelf, opened, published_name, shelve, withhold
+from unmist.workflows.shelf import Aside, Shelf, opened, published_name, shelved, withhold
 
 __all__ = ["Outcome", "Release", "publish", "publishing"]
 
@@ -248,7 +248,7 @@ def _published(
         "policy": {"name": desk.release.policy.name, "sha256": desk.policy},
     }
     model = {"model": str(source.settings.get("hash", "")), "not_checked": left_out}
-    shelf = shelve(shelf, verdict, name, picture, told, {**entry, **model})
+    shelf = shelved(shelf, verdict, name, picture, told, {**entry, **model})
     digests = (files.digest(picture), verdict.picture, source.file_digest, source.pixel_digest)
     outcome = Outcome(source.path, "published", shelf.folder / name, _scores(verdict.answers))
     return shelf, outcome, dict.fromkeys(digests, name)

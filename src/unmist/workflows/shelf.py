@@ -33,7 +33,7 @@ __all__ = [
     "known",
     "opened",
     "published_name",
-    "shelve",
+    "shelved",
     "withhold",
 ]
 
@@ -113,7 +113,7 @@ def _sound(folder: Path, key: bytes) -> Ledger:
     return found
 
 
-def shelve(
+def shelved(
     shelf: Shelf, verdict: Passed, name: str, picture: bytes, paper: Table, entry: Table
 ) -> Shelf:
     """Publish a PNG's bytes as `name`, with `paper` as `name.json` and `entry` in the ledger.
