@@ -32,7 +32,7 @@ def final_files(run: Path) -> dict[str, bytes]:
     """All weights, stored averages among them, and the whole last checkpoint."""
     state = max((run / "state").iterdir())
     weights = sorted((run / "weights").rglob("*.safetensors"))
-    assert len(weights) == 1 + 2 * 5
+    assert len(weights) == 1 + 2 * (5 + 1)  # two widths at five points and at the early one
     files = [*weights, *sorted(state.iterdir())]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 

@@ -130,7 +130,7 @@ def test_a_planted_fault_is_told(source, tmp_path, monkeypatch, fault):
     """Fails where samples that are copies, lack a class or repeat each other raise no alarm of
     their kind in report, log and card."""
 
-    def drawn(net, recipe, count, steps, purpose):
+    def drawn(net, recipe, count, steps, purpose, *_):
         data = opened["data"]
         rows, held = data.train, data.held
         if fault == "copies":

@@ -116,11 +116,11 @@ class Fitted:
 
     def _gains(self, at: Level, table: tuple[tuple[float, float], ...]) -> tuple[Number, ...]:
         """Those of the listed level that `at` is, 0 where it is none."""
+        if not table or at.is_noise or at.is_data:  # an end has no finite ratio
+            return (0.0, 0.0)
         if not at.shape:
             place = self._places.get(round(float(at.log_ratio) / SAME))
             return (0.0, 0.0) if place is None else table[place]
-        if not table:
-            return (0.0, 0.0)
         logs = torch.tensor(self.ratios, dtype=torch.float64).log()
         far, place = (at.log_ratio[..., None] - logs).abs().min(-1)
         gains = torch.tensor(table, dtype=torch.float64)[place]
