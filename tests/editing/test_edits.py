@@ -10,13 +10,13 @@ from unmist.core.condition import Cond
 from unmist.core.default import default_spacing
 from unmist.core.exact import Gaussian, Mixture
 from unmist.core.level import Level, noised
-from unmist.core.plan import ancestral, descend, jumps
+from unmist.core.plan import ancestral, ascend, descend, jumps
 from unmist.core.schedule import preserving
 from unmist.core.schedules import Cosine, Exploding, Flow
 from unmist.core.solver import Euler
 from unmist.core.walk import final, started, walk
 from unmist.editing.blend import Between, slerp
-from unmist.editing.invert import Undo, down, up
+from unmist.editing.invert import Undo
 from unmist.editing.keep import Keep, LetGo
 from unmist.editing.vary import Variation, begun
 
@@ -108,8 +108,8 @@ def test_undo_undoes():
     data = LAW.sample(40, seed=3)
     missed = []
     for rounds in (1, 4, 60):
-        x = final(walk(LAW, bottom.alpha * data, up(levels, bottom), Undo(rounds), ids(40))).x
-        back = final(walk(LAW, x, down(levels, bottom), Euler(), ids(40))).x
+        x = final(walk(LAW, bottom.alpha * data, ascend(levels, bottom), Undo(rounds), ids(40))).x
+        back = final(walk(LAW, x, descend(levels, bottom), Euler(), ids(40))).x
         missed.append(float((back / bottom.alpha - data).abs().max()))
     assert missed[2] < 1e-6
     assert missed[2] < missed[1] < missed[0]

@@ -13,7 +13,7 @@ from unmist.core.adams import Adams
 from unmist.core.level import Level, Number, blend, lift
 from unmist.core.schedule import Schedule
 from unmist.core.solver import Asking, Seen, euler_parts, mean_at, solvers
-from unmist.core.spacing import counted, spacings
+from unmist.core.spacing import counted, falling, spacings
 
 __all__ = ["Fitted", "Listed"]
 
@@ -32,8 +32,7 @@ class Listed:
     ratios: tuple[float, ...] = (80.0, 0.002)
 
     def __post_init__(self) -> None:
-        falling = all(a > b > 0 for a, b in zip(self.ratios, self.ratios[1:], strict=False))
-        if not self.ratios or not falling or not self.ratios[0] > 0:
+        if not falling(self.ratios):
             mend = "list sigma/alpha, noisiest first, all above 0"
             raise BadInput(f"ratios {self.ratios}", where="spacing.listed", mend=mend)
 

@@ -65,10 +65,14 @@ def descend(levels: Level, end: Level = DATA) -> Plan:
     return Plan(levels[0], tuple(Step(level) for level in stops))
 
 
-def ascend(levels: Level) -> Plan:
-    """Inversion: from DATA up through the same `levels` (n,): n steps, none of them noisy."""
+def ascend(levels: Level, start: Level = DATA) -> Plan:
+    """Inversion: from `start` up through the same `levels` (n,): n steps, none of them noisy.
+
+    Where the way back is to repeat it, `start` is a level of almost no noise and `descend` ends
+    there: the last step down to DATA itself forgets where it came from.
+    """
     count = len(levels.alpha)
-    return Plan(DATA, tuple(Step(levels[i]) for i in reversed(range(count))))
+    return Plan(start, tuple(Step(levels[i]) for i in reversed(range(count))))
 
 
 def at_ratio(like: Level, ratio: Tensor) -> Level:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -32,6 +33,11 @@ def counted(steps: int) -> int:
     if steps < 1:
         raise BadInput(f"{steps} steps", mend="ask for 1 or more")
     return steps
+
+
+def falling(ratios: tuple[float, ...]) -> bool:
+    """Whether these can be the sigma/alpha of a plan: some, each less than before, all above 0."""
+    return bool(ratios) and ratios[0] > 0 and all(a > b > 0 for a, b in pairwise(ratios))
 
 
 def ends(schedule: Schedule, low: float, high: float) -> tuple[float, float]:

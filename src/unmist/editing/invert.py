@@ -12,27 +12,9 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.core.level import Level, lift
-from unmist.core.plan import Plan, Step
 from unmist.core.solver import Ask, Asking, Seen, euler_step
 
-__all__ = ["Undo", "down", "up"]
-
-
-def up(levels: Level, bottom: Level) -> Plan:
-    """From `bottom`, where the picture counts as free of noise, through `levels` (n,) to the first.
-
-    x starts as alpha*picture there. DATA itself is no place to turn: the last step down to it
-    forgets where it came from.
-    """
-    count = len(levels.alpha)
-    return Plan(bottom, tuple(Step(levels[number]) for number in reversed(range(count))))
-
-
-def down(levels: Level, bottom: Level) -> Plan:
-    """The same way back: its end over alpha is the picture."""
-    count = len(levels.alpha)
-    stops = [levels[number] for number in range(1, count)]
-    return Plan(levels[0], tuple(Step(level) for level in [*stops, bottom]))
+__all__ = ["Undo"]
 
 
 @dataclass(frozen=True)

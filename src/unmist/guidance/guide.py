@@ -12,12 +12,13 @@ from unmist.guidance.free import Free
 from unmist.guidance.interval import Interval
 from unmist.guidance.threshold import Rescaled, Thresholded
 
-__all__ = ["Guide", "Helpers", "led"]
+__all__ = ["Guide", "Helpers", "Wish", "led"]
 
 LARGEST = 1000.0
 WEAKER = 2.0  # the scale of autoguidance where none is said
 
 Wish = str | int | float | tuple[str | int | float, ...]
+"""A value as people write it, or several that the samples take in turn; "" is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

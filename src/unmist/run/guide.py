@@ -20,7 +20,7 @@ from unmist.run.averages import stored_averages
 from unmist.run.model import Model, denoiser_of, joined
 from unmist.run.plain import from_plain, to_plain
 from unmist.run.recipe import FAMILIES
-from unmist.run.weights import fill, load_weights, write_weights
+from unmist.run.weights import frozen, write_weights
 
 __all__ = [
     "CLASSIFIER",
@@ -100,9 +100,7 @@ def posterior_of(model: Model) -> NetPosterior:
     """The classifier of a model's run. Raises BadInput where it has none."""
     told, path = _classifier(model.folder), model.folder / GUIDE / "classifier.safetensors"
     encoder = from_plain(told.get("network"), Encoder, FAMILIES, str(path.with_suffix(".json")))
-    net = encoder.build(model.shape, len(told["classes"]))
-    fill(net, load_weights(path), where=path)
-    net = net.to(model.device).eval().requires_grad_(False)
+    net = frozen(encoder.build(model.shape, len(told["classes"])), path, model.device)
     return NetPosterior(net, model.recipe.prediction, LOW, HIGH)
 
 
@@ -136,6 +134,4 @@ def weaker_of(model: Model, share: float) -> NetDenoiser | Within | Interval:
         raise BadInput("this run stored no averages", where="guide.weaker", mend=mend)
     asked = share * recipe.training.samples
     nearest = min(stored, key=lambda one: (abs(one.profile.end - asked), one.profile.width))
-    net = joined(recipe)
-    fill(net, load_weights(nearest.path), where=nearest.path)
-    return denoiser_of(net.to(model.device).eval().requires_grad_(False), recipe)
+    return denoiser_of(frozen(joined(recipe), nearest.path, model.device), recipe)

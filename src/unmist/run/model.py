@@ -17,7 +17,7 @@ from unmist.core.schedule import Schedule
 from unmist.core.student import Interval
 from unmist.nn.seeded import seeded
 from unmist.run.recipe import Recipe, read_recipe
-from unmist.run.weights import fill, load_weights
+from unmist.run.weights import frozen
 
 __all__ = [
     "WEIGHTS",
@@ -200,9 +200,7 @@ def load(folder: Path | str, device: str = "cpu", *, weights: str = "last") -> M
             where=folder,
             mend="let it train at least to its first checkpoint",
         )
-    net = joined(recipe)
-    fill(net, load_weights(path), where=path)
-    net = net.to(device).eval().requires_grad_(False)
+    net = frozen(joined(recipe), path, device)
     return Model(
         folder=folder,
         recipe=recipe,

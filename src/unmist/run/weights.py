@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors.torch
 import torch
@@ -10,11 +11,13 @@ from torch import Tensor, nn
 from unmist.base import files
 from unmist.base.faults import BadInput, Diverged
 
-__all__ = ["fill", "load_weights", "packed", "unpacked", "write_weights"]
+__all__ = ["fill", "frozen", "load_weights", "packed", "unpacked", "write_weights"]
 
 MOST_BYTES = 1 << 40
 MOST_HEADER = 16 << 20
 MOST_TENSORS = 50_000
+
+Module = TypeVar("Module", bound=nn.Module)
 
 _PART = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TENSOR = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,499}")
@@ -86,6 +89,12 @@ def unpacked(content: bytes, where: Path) -> dict[str, Tensor]:
         if not _finite(tensor):
             raise BadInput(f"tensor '{name}' is not finite", where=where, mend=_DAMAGED)
     return tensors
+
+
+def frozen(module: Module, path: Path, device: torch.device | str) -> Module:
+    """The module with the weights of a file, to be used and not to learn. Raises BadInput."""
+    fill(module, load_weights(path), where=path)
+    return module.to(device).eval().requires_grad_(False)
 
 
 def _check_header(content: bytes, where: Path) -> None:

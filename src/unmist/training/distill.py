@@ -22,7 +22,7 @@ from unmist.core.plan import Plan, Step
 from unmist.core.prediction import Prediction
 from unmist.core.schedule import Schedule
 from unmist.core.solver import euler_parts
-from unmist.core.spacing import Logistic
+from unmist.core.spacing import Logistic, falling
 from unmist.core.walk import final, walk
 
 __all__ = ["Distilling", "Student", "student_levels"]
@@ -45,8 +45,7 @@ class Student:
     huber: float = 0.03
 
     def __post_init__(self) -> None:
-        falling = all(a > b > 0 for a, b in zip(self.ratios, self.ratios[1:], strict=False))
-        if not self.ratios or not falling or not self.ratios[0] > 0:
+        if not falling(self.ratios):
             mend = "sigma/alpha, noisiest first, all above 0"
             raise BadInput(f"ratios {self.ratios}", where="student", mend=mend)
         if self.inner < 1 or not self.huber > 0:

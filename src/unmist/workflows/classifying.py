@@ -29,7 +29,7 @@ from unmist.training.ema import Average
 from unmist.training.loop import Batches, Learner, Schooling, Stats
 from unmist.training.optimizer import AdamW
 from unmist.workflows.order import Order, opened
-from unmist.workflows.train import Report, machine_of
+from unmist.workflows.train import Report, machine_of, reported
 
 __all__ = ["RATIOS", "classify", "classifying", "named_at"]
 
@@ -70,7 +70,7 @@ def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Repo
             return
         learner = _learner(model, data, torch.device(machine.device), order, state)
         for stats, speed in _steps(learner, state, stop):
-            yield _report(learner, stats, speed)
+            yield reported(learner, stats, speed)
         shares = named_at(learner.ema, model, data)
         facts: dict[str, object] = {
             "classes": list(data.classes),
@@ -80,7 +80,7 @@ def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Repo
         }
         keep_classifier(model.folder, _encoder(model), learner.ema, facts)
         files.remove(state)
-        yield replace(_report(learner, None, 0.0), notice=_told(shares), finished=True)
+        yield replace(reported(learner, None, 0.0, notice=_told(shares)), finished=True)
 
 
 def _finished(folder: Path, state: Path) -> Report | None:
@@ -168,19 +168,6 @@ def _steps(learner: Learner, state: Path, stop: Stop) -> Iterator[tuple[Stats, f
         if stop.number:
             raise Stopped(stop.number, state.parent)
         yield stats, (learner.seen - first) / (time.perf_counter() - clock)
-
-
-def _report(learner: Learner, stats: Stats | None, speed: float) -> Report:
-    samples = learner.schooling.samples
-    return Report(
-        seen=learner.seen,
-        samples=samples,
-        loss=stats.loss if stats else 0.0,
-        grad_norm=stats.grad_norm if stats else 0.0,
-        rate=stats.rate if stats else 0.0,
-        speed=speed,
-        left=(samples - learner.seen) / speed if speed else 0.0,
-    )
 
 
 @torch.no_grad()

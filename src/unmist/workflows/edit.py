@@ -24,9 +24,16 @@ from unmist.editing.posterior import Posterior
 from unmist.editing.vary import Variation, begun
 from unmist.run.model import Model
 from unmist.run.recipe import Sampling
-from unmist.workflows.guided import followed, guiding
-from unmist.workflows.sample import Samples, Shot, plan_of, settings_of, settled
-from unmist.workflows.wishes import asking
+from unmist.workflows.guided import guided
+from unmist.workflows.sample import (
+    Samples,
+    Shot,
+    batches,
+    drained,
+    plan_of,
+    settings_of,
+    settled,
+)
 
 __all__ = [
     "METHODS",
@@ -69,14 +76,10 @@ class Draft:
 
 def editing(model: Model, shot: Shot, draft: Draft) -> Iterator[tuple[int, State]]:
     """Every state of every batch, with the number of its first sample."""
-    if shot.count < 1 or shot.batch < 1 or shot.first < 0:
-        raise BadInput("count and batch are 1 or more, first 0 or more", where="edit")
-    chosen = draft.sampling
-    told = asking(followed(model, chosen.guide), shot.wish)
-    guide = guiding(model, chosen.guide, told, exact=shot.exact)
+    portions, chosen = batches(shot, "edit"), draft.sampling
+    guide = guided(model, chosen.guide, shot.wish, exact=shot.exact)
     denoise = draft.wrap(guide.denoise)
-    for start in range(shot.first, shot.first + shot.count, shot.batch):
-        ids = tuple(range(start, min(start + shot.batch, shot.first + shot.count)))
+    for ids in portions:
         noise, cond = Noise(shot.seed, "edit", ids), guide.cond(ids)
         like = torch.zeros(len(ids), *draft.shape, device=model.device)
         guide.start()
@@ -87,18 +90,14 @@ def editing(model: Model, shot: Shot, draft: Draft) -> Iterator[tuple[int, State
             x = draft.begin(like, draft.plan, noise)
             states = walk(denoise, x, draft.plan, chosen.solver, noise, cond)
         for state in states:
-            yield start, state._replace(calls=guide.calls(len(ids)))
+            yield ids[0], state._replace(calls=guide.calls(len(ids)))
 
 
 def developed(
     model: Model, shot: Shot, draft: Draft, states: Iterator[tuple[int, State]] | None = None
 ) -> Samples:
     """Drain `editing`, decode, and put the known pixels back."""
-    last: dict[int, Tensor] = {}
-    calls = 0
-    for start, state in states or editing(model, shot, draft):
-        last[start], calls = state.x, state.calls
-    pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
+    pixels, calls = drained(model, states or editing(model, shot, draft))
     if draft.paste is not None:
         known, picture = draft.paste
         pixels = np.where(known[None, None] == 1, picture[None], pixels)

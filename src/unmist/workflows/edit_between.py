@@ -13,16 +13,15 @@ from unmist.core.condition import Cond
 from unmist.core.default import default_solver
 from unmist.core.denoiser import Denoiser
 from unmist.core.level import Level
+from unmist.core.plan import ascend, descend
 from unmist.core.solver import Solver
 from unmist.core.spacing import EvenLogSnr
 from unmist.core.walk import final, started, walk
 from unmist.editing.blend import Between, slerp
-from unmist.editing.invert import down, up
 from unmist.run.model import Model
 from unmist.workflows.edit import encoded
-from unmist.workflows.guided import followed, guiding
+from unmist.workflows.guided import guided
 from unmist.workflows.sample import Samples, Shot, settings_of, settled
-from unmist.workflows.wishes import asking
 
 __all__ = ["Inverted", "Route", "Way", "blend", "invert", "psnr"]
 
@@ -68,13 +67,13 @@ class Route:
     def up(self, denoise: Denoiser, x0: Tensor, cond: Cond | None) -> tuple[Tensor, int]:
         """The noise of pictures (b, c, *s) in the model's space, and the calls it took."""
         x = x0 * self.bottom.like(x0).alpha
-        plan = up(self.levels, self.bottom)
+        plan = ascend(self.levels, self.bottom)
         last = final(walk(denoise, x, plan, self.way.up, unused(x), cond))
         return last.x, last.calls
 
     def down(self, denoise: Denoiser, noise: Tensor, cond: Cond | None) -> tuple[Tensor, int]:
         """The pictures of noises, and the calls."""
-        plan = down(self.levels, self.bottom)
+        plan = descend(self.levels, self.bottom)
         last = final(walk(denoise, noise, plan, self.way.down, unused(noise), cond))
         return last.x / self.bottom.like(noise).alpha, last.calls
 
@@ -97,8 +96,7 @@ def invert(model: Model, picture: np.ndarray, shot: Shot | None = None) -> Inver
     """
     shot = shot or Shot()
     chosen, x0 = settled(model, shot), encoded(model, picture)
-    told = asking(followed(model, chosen.guide), shot.wish)
-    guide = guiding(model, chosen.guide, told, exact=shot.exact)
+    guide = guided(model, chosen.guide, shot.wish, exact=shot.exact)
     route, cond = Route.of(model, chosen.steps), guide.cond((0,))
     noise, climbed = route.up(guide.denoise, x0, cond)
     back, fallen = route.down(guide.denoise, noise, cond)
@@ -118,8 +116,7 @@ def blend(
     if not 2 <= frames <= 200:
         raise BadInput(f"{frames} frames", where="blend", mend="2 … 200")
     chosen = settled(model, shot)
-    told = asking(followed(model, chosen.guide), shot.wish)
-    guide = guiding(model, chosen.guide, told, exact=shot.exact)
+    guide = guided(model, chosen.guide, shot.wish, exact=shot.exact)
     route, conds = Route.of(model, chosen.steps), [guide.cond((number,)) for number in (0, 1)]
     ends = [
         _noise_of(model, end, route, guide.denoise, cond)
@@ -147,5 +144,5 @@ def _noise_of(model: Model, end: End, route: Route, denoise: Denoiser, cond: Con
     if not isinstance(end, int):
         return route.up(denoise, encoded(model, end), cond)[0]
     like = torch.zeros(1, *model.shape, device=model.device)
-    plan = down(route.levels, route.bottom)
+    plan = descend(route.levels, route.bottom)
     return started(like, plan, Noise(end, "edit", (0,)))

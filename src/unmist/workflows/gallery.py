@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from unmist.base import files
 from unmist.core.walk import State
 from unmist.run.model import Model
 from unmist.run.picture import flat, grid, save_film, save_picture
-from unmist.workflows.sample import Samples, Shot, settings_of
+from unmist.workflows.sample import Samples, Shot, drained, settings_of
 from unmist.workflows.wishes import own_wish
 
 __all__ = ["Written", "developed", "save_denoising", "save_grid", "save_samples", "zoom_for"]
@@ -37,14 +36,15 @@ def developed(
 
     What is seen is x/hypot(alpha, sigma), the state at unit variance.
     """
-    last: dict[int, Tensor] = {}
     frames: list[np.ndarray] = []
-    calls = 0
-    for start, state in states:
-        last[start], calls = state.x, state.calls
-        if film and start == shot.first and state.mean is not None:
-            frames.append(_frame(model, state))
-    pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
+
+    def filmed() -> Iterator[tuple[int, State]]:
+        for start, state in states:
+            if film and start == shot.first and state.mean is not None:
+                frames.append(_frame(model, state))
+            yield start, state
+
+    pixels, calls = drained(model, filmed())
     return Samples(pixels, settings_of(model, shot, calls), calls, tuple(frames))
 
 

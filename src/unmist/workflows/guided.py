@@ -20,7 +20,7 @@ from unmist.run.guide import classes_of, posterior_of, scale_of, weaker_of
 from unmist.run.model import Model
 from unmist.workflows.wishes import Wish, asking, wished
 
-__all__ = ["Guiding", "followed", "guiding", "unheard", "whole_guide"]
+__all__ = ["Guiding", "followed", "guided", "guiding", "unheard", "whole_guide"]
 
 Told = Callable[[Sequence[int]], Cond | None]
 LABEL = "label"
@@ -135,6 +135,13 @@ def unheard(model: Model, guide: Guide, wish: Mapping[str, Wish] | None) -> list
     if whole.classifier and LABEL not in asked:
         lines.append("no class is wished, so the classifier leads nowhere")
     return lines
+
+
+def guided(
+    model: Model, guide: Guide, wish: Mapping[str, Wish] | None, *, exact: bool = False
+) -> Guiding:
+    """`guiding` to a wish. Raises BadInput where the model cannot follow it."""
+    return guiding(model, guide, asking(followed(model, guide), wish), exact=exact)
 
 
 def guiding(model: Model, guide: Guide, told: Told, *, exact: bool = False) -> Guiding:

@@ -1,6 +1,6 @@
 """Samples from a model: seeds to noise, the walk, decoding (slide 5)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from unmist.run.tuned import with_tuned
 from unmist.workflows.guided import followed, guiding, whole_guide
 from unmist.workflows.wishes import Wish, asking, pictures, wished
 
-__all__ = ["Samples", "Shot", "Told", "sample", "sampling", "settled"]
+__all__ = ["Samples", "Shot", "Told", "batches", "drained", "sample", "sampling", "settled"]
 
 Told = Callable[[Sequence[int]], Cond | None]
 """The conditions of samples by their numbers."""
@@ -102,42 +102,55 @@ def plan_of(model: Model, shot: Shot) -> tuple[Plan, Sampling]:
     return chosen.plan(model.schedule), chosen
 
 
+def batches(shot: Shot, where: str) -> list[tuple[int, ...]]:
+    """The numbers of a shot's samples, a batch each. Raises BadInput."""
+    if shot.count < 1 or shot.batch < 1 or shot.first < 0:
+        raise BadInput("count and batch are 1 or more, first 0 or more", where=where)
+    end = shot.first + shot.count
+    starts = range(shot.first, end, shot.batch)
+    return [tuple(range(start, min(start + shot.batch, end))) for start in starts]
+
+
+def drained(model: Model, states: Iterable[tuple[int, State]]) -> tuple[np.ndarray, int]:
+    """Where every batch ends, decoded, uint8 (n, c, *s); network evaluations of the last."""
+    last: dict[int, Tensor] = {}
+    calls = 0
+    for start, state in states:
+        last[start], calls = state.x, state.calls
+    parts = [model.codec.decode(x).cpu().numpy() for x in last.values()]
+    return np.concatenate(parts), calls
+
+
 def sampling(model: Model, shot: Shot, told: Told | None = None) -> Iterator[tuple[int, State]]:
     """Every state of every batch, with the number of its first sample.
 
     told: the conditions of samples by their numbers, in place of the shot's wish.
     """
-    if shot.count < 1 or shot.batch < 1 or shot.first < 0:
-        raise BadInput("count and batch are 1 or more, first 0 or more", where="sample")
+    portions = batches(shot, "sample")
     keep_freed_memory()
     plan, chosen = plan_of(model, shot)
     told = told or asking(followed(model, chosen.guide), shot.wish)
     guide = guiding(model, chosen.guide, told, exact=shot.exact)
-    for start in range(shot.first, shot.first + shot.count, shot.batch):
-        ids = tuple(range(start, min(start + shot.batch, shot.first + shot.count)))
+    for ids in portions:
         noise = Noise(shot.seed, "sample", ids)
         like = torch.zeros(len(ids), *model.shape, device=model.device)
         x = started(like, plan, noise)
         guide.start()
         asked = (x, plan, chosen.solver, noise, guide.cond(ids))
         for state in walk(guide.denoise, *asked, spread=guide.spread):
-            yield start, state._replace(calls=guide.calls(len(ids)))
+            yield ids[0], state._replace(calls=guide.calls(len(ids)))
 
 
 def sample(model: Model, shot: Shot | None = None, told: Told | None = None) -> Samples:
     """`sampling`, drained and decoded."""
     shot = shot or Shot()
-    last: dict[int, Tensor] = {}
-    calls = 0
-    for start, state in sampling(model, shot, told):
-        last[start], calls = state.x, state.calls
-    pixels = np.concatenate([model.codec.decode(x).cpu().numpy() for x in last.values()])
+    pixels, calls = drained(model, sampling(model, shot, told))
     return Samples(pixels, settings_of(model, shot, calls), calls)
 
 
 def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
     """Everything that `sample --like` needs to repeat the first sample, as plain values."""
-    chosen = plan_of(model, shot)[1]
+    chosen = settled(model, shot)
     asked = followed(model, chosen.guide)
     wish = wished(asked, shot.wish)
     read = pictures(asked, wish)

@@ -33,12 +33,12 @@ from unmist.run.settled import MEASURABLE, measured, same_recipe
 from unmist.run.stop import Stop, Stopped, stoppable
 from unmist.training.alarms import Alarm
 from unmist.training.held import HeldLoss
-from unmist.training.loop import Stats
+from unmist.training.loop import Learner, Stats
 from unmist.workflows.midway import HELD, LEAST, Midway, Referee, look, measure, referee, watched
 from unmist.workflows.order import Order, opened
 from unmist.workflows.teaching import teacher_of
 
-__all__ = ["Estimate", "Order", "Report", "opened", "planned", "train", "training"]
+__all__ = ["Estimate", "Order", "Report", "opened", "planned", "reported", "train", "training"]
 
 SPARE = 0.05  # of a time budget: what is written beside checkpoints, a machine that slows down
 FORWARD = 3.0  # forward passes in the time of an update, about
@@ -163,11 +163,11 @@ def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iter
     with hold(to), stoppable() as stop:
         course = _course(recipe, to, order, data, parent)
         for notice in (*course.notices, *_standing(course)):
-            yield _report(course, None, 0.0, notice=notice)
+            yield reported(course.learner, None, 0.0, notice=notice)
         yield from _steps(course, stop)
         if notice := leave_card(to):
-            yield _report(course, None, 0.0, notice=notice)
-        yield replace(_report(course, None, 0.0), finished=True)
+            yield reported(course.learner, None, 0.0, notice=notice)
+        yield replace(reported(course.learner, None, 0.0), finished=True)
 
 
 def _standing(course: Course) -> Iterator[str]:
@@ -241,7 +241,7 @@ def _steps(course: Course, stop: Stop) -> Iterator[Report]:
         if why := course.recipe.guard.verdict(learner.health):
             notice = course.roll_back(why)
             first, clock = learner.seen, time.perf_counter()
-            yield _report(course, stats, speed, notice=notice)
+            yield reported(course.learner, stats, speed, notice=notice)
             continue
         course.store_averages()
         if any(map(course.due, often)) or stats.skipped or learner.done:
@@ -300,7 +300,7 @@ def _told(course: Course, stats: Stats, speed: float, judge: _Judge) -> Report:
     entry |= {"alarm": list(lines)} if lines else {}
     entry |= {"notice": notice} if notice else {}
     course.log(entry)
-    report = _report(course, stats, speed, notice=notice)
+    report = reported(course.learner, stats, speed, notice=notice)
     return replace(report, held=held, measured=scores, look=drawn, alarms=lines)
 
 
@@ -308,8 +308,9 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _report(course: Course, stats: Stats | None, speed: float, *, notice: str = "") -> Report:
-    learner, samples = course.learner, course.recipe.training.samples
+def reported(learner: Learner, stats: Stats | None, speed: float, *, notice: str = "") -> Report:
+    """How far a learner is, after an update or where there was none."""
+    samples = learner.schooling.samples
     left = (samples - learner.seen) / speed if speed else 0.0
     loss, norm, rate = (stats.loss, stats.grad_norm, stats.rate) if stats else (0.0, 0.0, 0.0)
     return Report(learner.seen, samples, loss, norm, rate, speed, left, notice)

@@ -17,8 +17,7 @@ from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.tuned import Tuned, keep_tuned, tuned_of
 from unmist.training.tune import Candidate, Paths, candidates, compared, errors, fine_paths, walked
-from unmist.workflows.guided import Guiding, followed, guiding, whole_guide
-from unmist.workflows.wishes import asking
+from unmist.workflows.guided import Guiding, guided, whole_guide
 
 __all__ = ["BUDGETS", "Found", "Tuning", "tune", "tuning"]
 
@@ -89,7 +88,7 @@ def tune(folder: Path | str, asked: Tuning | None = None) -> tuple[Tuned, ...]:
 def _fitting(model: Model, asked: Tuning, budgets: Sequence[int]) -> Iterator[Found]:
     """The paths once, then every budget; what a neighbour found is tried for the next."""
     guide = whole_guide(model, model.recipe.sampling.guide)
-    led = guiding(model, guide, asking(followed(model, guide), None))
+    led = guided(model, guide, None)
     clock = time.perf_counter()
     led.start()
     paths, held = (_paths(model, led, asked, first) for first in (0, HELD))

@@ -13,6 +13,7 @@ from unmist.core.condition import Cond
 from unmist.data.fit import fitted, with_channels
 from unmist.data.picture import decoded, quiet
 from unmist.data.reading import Reading
+from unmist.guidance.guide import Wish
 from unmist.run.given import cond_of, readings
 from unmist.run.guide import CLASSIFIER
 from unmist.run.model import Model
@@ -20,9 +21,6 @@ from unmist.run.model import Model
 __all__ = ["Asking", "Wish", "asking", "doubts", "named", "own_wish", "pictures", "wished"]
 
 MOST = 1 << 28  # bytes of a picture file
-
-Wish = str | int | float | tuple[str | int | float, ...]
-"""A value as people write it, or several that the samples take in turn; "" is none."""
 
 
 @dataclass(frozen=True, eq=False)
