@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from unmist.data.dataset import Rows
+from unmist.data.moving import moving
 from unmist.data.shapes import shapes
 
 __all__ = ["BUILT_IN", "built_in"]
@@ -94,5 +95,6 @@ BUILT_IN: dict[str, Callable[[], Rows]] = {
     "emoji": partial(_emoji, "category"),
     "emoji_fine": partial(_emoji, "subcategory"),
     "emoji_pairs": _pairs,
+    "moving_digits": lambda: moving(_digits()),
     "shapes": shapes,
 }

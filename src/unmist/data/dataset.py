@@ -20,7 +20,7 @@ class DataSet:
     `classes`, -1 where a row has none, or None; `keys` name each row by its content; `train` and
     `held` are ascending row numbers. `notes` says what was done on the way, one sentence each.
     `given` holds what else is known of each row, by name: a picture uint8 (n, c, *s) or a number
-    float64 (n,), NaN where it is not known.
+    float64 (n,), NaN where it is not known. `time`: rows are clips, the first of their axes frames.
     """
 
     name: str
@@ -36,6 +36,7 @@ class DataSet:
     licence: str = ""
     notes: tuple[str, ...] = ()
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
+    time: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -65,6 +66,7 @@ class Rows:
     licence: str = ""
     notes: tuple[str, ...] = ()
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
+    time: bool = False
 
 
 def assemble(rows: Rows) -> DataSet:
@@ -87,6 +89,7 @@ def assemble(rows: Rows) -> DataSet:
         licence=rows.licence,
         notes=rows.notes,
         given=_checked(rows.given, len(rows.values)),
+        time=rows.time,
     )
 
 
