@@ -59,11 +59,36 @@ def test_pairs_are_of_one_emoji_and_split_by_base():
     assert np.corrcoef(*grey)[0, 1] > 0.6
 
 
-@pytest.mark.parametrize("name", ["digits", "emoji", "emoji_pairs"])
+def test_solids_stand_upright_and_are_named():
+    """Fails if volumes and list part ways, an axis is turned, or one piece is there twice."""
+    data = open_data("solids")
+    assert data.values.shape == (783, 1, 32, 32, 32)
+    assert len(data.classes) == 12
+    assert 120 < len(data.held) < 190
+    full = data.values > 127
+    tables = [i for i, text in enumerate(data.captions) if text.split(", ")[0] == "round table"]
+    lamps = [i for i, text in enumerate(data.captions) if "lamp" in text.split(", ")[0]]
+    beds = [i for i, text in enumerate(data.captions) if text.split(", ")[0] == "bed"]
+    assert tables
+    assert len(lamps) > 15
+    for row in tables:  # the plate is above, and everything hangs together about one middle
+        rows = full[row, 0].sum((0, 2))
+        assert rows[:16].sum() > rows[16:].sum()
+    heights, widths, depths = (full[beds, 0].any(axes).sum(1) for axes in ((1, 3), (1, 2), (2, 3)))
+    assert (heights < np.maximum(widths, depths)).mean() > 0.8
+    mirrored = full[:, 0, :, :, ::-1]
+    apart = (mirrored ^ full[:, 0]).sum((1, 2, 3)) / (2 * full[:, 0].sum((1, 2, 3)))
+    assert np.median(apart) < 0.1  # most furniture is the same left and right
+    assert len(np.unique(data.keys)) == len(data)
+    assert all(" by " in source for source in data.sources)
+
+
+@pytest.mark.parametrize("name", ["digits", "emoji", "emoji_pairs", "solids"])
 def test_licences_lie_beside_the_sets(name):
     """Fails if a set ships without its licence text."""
     text = (files("unmist.data") / "sets" / f"{name}.LICENSE.txt").read_text("utf-8")
-    wanted = {"digits": "ShareAlike 3.0", "emoji": "Apache License"}
+    wanted = {"digits": "ShareAlike 3.0", "emoji": "Apache License",
+              "solids": "Reallusion: "}  # fmt: skip
     assert wanted.get(name, "Attribution 4.0") in text
 
 

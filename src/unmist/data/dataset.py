@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from unmist.data.split import content_keys, split
+from unmist.data.split import HELD, content_keys, split
 from unmist.data.twins import groups, thumbnails
 
 __all__ = ["DataSet", "Rows", "assemble", "fingerprint"]
@@ -52,7 +52,8 @@ class Rows:
     """Rows on their way to a DataSet.
 
     `keys` and `group` (of twins) come from the originals, before fitting, so that the split is the
-    same at every size; left out, they are taken from `values`.
+    same at every size; left out, they are taken from `values`. `held`: the share that is
+    kept out of training.
     """
 
     name: str
@@ -67,13 +68,14 @@ class Rows:
     notes: tuple[str, ...] = ()
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     time: bool = False
+    held: float = HELD
 
 
 def assemble(rows: Rows) -> DataSet:
     """Key, group and split the rows, and take the fingerprint of the whole."""
     keys = rows.keys or content_keys(rows.values)
     group = groups(keys, thumbnails(rows.values)) if rows.group is None else rows.group
-    train, held = split(keys, group)
+    train, held = split(keys, group, rows.held)
     sources = rows.sources or tuple(f"{rows.name}[{i}]" for i in range(len(rows.values)))
     return DataSet(
         name=rows.name,

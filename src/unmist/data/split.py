@@ -15,17 +15,19 @@ def content_keys(values: np.ndarray) -> tuple[str, ...]:
     return tuple(sha256(shape + np.ascontiguousarray(row).data).hexdigest()[:32] for row in values)
 
 
-def split(keys: tuple[str, ...], group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split(
+    keys: tuple[str, ...], group: np.ndarray, share: float = HELD
+) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (train, held), ascending: whole groups go by the hash of their smallest key.
 
-    About a tenth is held: a group is held where its hash, read as a number in [0, 1), is below
-    0.10, so adding pictures moves no other group. A group larger than that tenth always trains (it
+    About `share` is held: a group is held where its hash, read as a number in [0, 1), is below
+    it, so adding pictures moves no other group. A group larger than that share always trains (it
     would be the whole measure); where nothing would be held, the group with the smallest hash is.
     One picture, or one single group, leaves nothing to hold: then `held` is empty.
     """
     draws, sizes = _draws(keys, group), np.bincount(group, minlength=len(keys))[group]
-    free = sizes <= max(1.0, HELD * len(keys))
-    held = free & (draws < HELD)
+    free = sizes <= max(1.0, share * len(keys))
+    held = free & (draws < share)
     if not held.any() and len(np.unique(group)) > 1 and free.any():
         held = free & (draws == draws[free].min())
     if held.all():  # one picture, or a handful that all drew low
