@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from unmist.base.faults import BadInput, Diverged
-from unmist.codecs.pixels import Pixels, codecs
+from unmist.codecs.family import codecs
+from unmist.codecs.pixels import Pixels
 from unmist.data.opening import open_data
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,15 @@ from unmist.base.faults import BadInput
 if TYPE_CHECKING:
     from unmist.run.recipe import Recipe
 
-__all__ = ["kinds_of", "recipe_of", "scales_of", "seconds", "settings_of"]
+__all__ = [
+    "coded_by",
+    "kinds_of",
+    "recipe_of",
+    "scales_of",
+    "seconds",
+    "settings_of",
+    "with_codec_of",
+]
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|m|s)?")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
@@ -65,16 +74,39 @@ def kinds_of(names: str) -> dict[str, object]:
     return settings
 
 
+def coded_by(name: str) -> dict[str, object]:
+    """`--codec kl` as settings of the recipe; nothing for a folder, or where nothing is said."""
+    from unmist.run.recipe import FAMILIES, Bottleneck
+
+    if name not in FAMILIES[Bottleneck].names():
+        return {}
+    return {"codec.kind": "latent", "codec.bottleneck.kind": name}
+
+
+def with_codec_of(recipe: "Recipe", name: str) -> "Recipe":
+    """The recipe with the codec of a folder, where `--codec` names one. Raises BadInput."""
+    from unmist.base.kinds import did_you_mean
+    from unmist.run.codec import codec_of
+
+    if not name or coded_by(name):
+        return recipe
+    if not Path(name).is_dir():
+        mend = did_you_mean(name, ["kl", "vq"])
+        raise BadInput(f"no codec or folder '{name[:80]}'", where="--codec", mend=mend)
+    return replace(recipe, codec=codec_of(Path(name)))
+
+
 def recipe_of(
     source: str | None, file: Path | None, size: str | None, settings: dict[str, object]
 ) -> "Recipe":
     """The default recipe or that of a file, the network's kind, its size, the single settings."""
+    from unmist.run.model import with_codec
     from unmist.run.recipe import Recipe, altered, read_recipe, sized
 
     if source is None and file is None:
         mend = "give a folder of pictures, an .npz or .npy file, or a built-in set: digits, emoji"
         raise BadInput("no data is named", mend=mend)
-    recipe = read_recipe(file) if file is not None else Recipe()
+    recipe = with_codec(read_recipe(file), file.parent) if file is not None else Recipe()
     if size is not None:
         kinds = {name: settings[name] for name in ("network", "network.kind") if name in settings}
         recipe = sized(altered(recipe, kinds), size)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from unmist.cli.flags import kinds_of, recipe_of, seconds, settings_of
+from unmist.cli.flags import coded_by, kinds_of, recipe_of, seconds, settings_of, with_codec_of
 from unmist.cli.output import emit, note
 from unmist.cli.progress import clock, follow, memory
 
@@ -34,6 +34,9 @@ class What:
         What the model is told of each sample: label (its class), text (its caption), image (the
         picture given with it), or the name of a column of numbers; several with commas. Details by
         --set, as in conditions.text.layers=1.
+    codec
+        Teach in latents: kl or vq, whose codec is taught first, or a run or codec folder whose
+        codec is used. Details by --set, as in codec.factor=8 or coding.samples=20000.
     seed
         Of everything random.
     """
@@ -42,13 +45,14 @@ class What:
     size: str | None = None
     set: tuple[str, ...] = ()
     on: str = ""
+    codec: str = ""
     seed: int | None = None
 
     def recipe_for(self, data: str | None) -> "Recipe":
         """The recipe these flags ask for. Raises BadInput."""
         seed = {} if self.seed is None else {"training.seed": self.seed}
-        told = {**seed, **kinds_of(self.on), **settings_of(self.set)}
-        return recipe_of(data, self.recipe, self.size, told)
+        told = {**seed, **kinds_of(self.on), **coded_by(self.codec), **settings_of(self.set)}
+        return with_codec_of(recipe_of(data, self.recipe, self.size, told), self.codec)
 
 
 @Parameter(name="*")

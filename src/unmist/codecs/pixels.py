@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from unmist.base.faults import BadInput, Diverged
-from unmist.base.kinds import Kinds
+from unmist.codecs.family import codecs
 
-__all__ = ["Pixels", "codecs"]
-
-codecs: Kinds = Kinds("codec")
+__all__ = ["Pixels", "refuse_infinite"]
 
 
 @codecs("pixels")
@@ -59,19 +57,19 @@ class Pixels:
         spread = np.where((counts > 0).sum(1) > 1, spread, 1.0)
         return cls(tuple(mean.tolist()), tuple(spread.tolist()))
 
+    def inner(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The same."""
+        return shape
+
     def encode(self, values: Tensor) -> Tensor:
         """uint8 (b, c, *s) -> float32, mean 0 and spread 1 over the training rows."""
         mean, spread = self._lifted(values)
         return (values.to(torch.float32) - mean) / spread
 
-    def decode(self, x: Tensor) -> Tensor:
+    def decode(self, x: Tensor, sizes: tuple[int, ...] | None = None) -> Tensor:
         """float (b, c, *s) -> uint8, rounded and clipped to 0 … 255; NaN and infinities refused."""
-        wrong = int((~torch.isfinite(x)).flatten(1).any(1).sum())
-        if wrong:
-            raise Diverged(
-                f"{wrong} of {len(x)} samples are not finite",
-                mend="use an earlier checkpoint or a gentler guidance",
-            )
+        assert sizes is None or sizes == tuple(x.shape[2:]), (sizes, x.shape)
+        refuse_infinite(x)
         mean, spread = self._lifted(x)
         return (x.to(torch.float32) * spread + mean).round().clamp(0, 255).to(torch.uint8)
 
@@ -89,6 +87,16 @@ class Pixels:
             for numbers in (self.mean, self.spread)
         )
         return mean, spread
+
+
+def refuse_infinite(x: Tensor) -> None:
+    """Diverged where any of the samples (b, …) holds what is no number."""
+    wrong = int((~torch.isfinite(x)).flatten(1).any(1).sum())
+    if wrong:
+        raise Diverged(
+            f"{wrong} of {len(x)} samples are not finite",
+            mend="use an earlier checkpoint or a gentler guidance",
+        )
 
 
 def _histograms(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from unmist.base.faults import BadInput
 from unmist.conditions.family import Column, Reader, Value, conditions
@@ -78,6 +79,18 @@ def stacked(channels: int, rows: Sequence) -> tuple[Value, Tensor]:
     return torch.from_numpy(found), keep
 
 
+def beside(value: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """Pictures (b, c, *s) at the sizes of what they stand beside, where all are s over one number.
+
+    The means of blocks: beside latents a picture is as fine as they are.
+    """
+    pairs = list(zip(value.shape[2:], sizes, strict=True))
+    factor = -(-pairs[0][0] // pairs[0][1])
+    if factor < 2 or any(-(-n // factor) != m for n, m in pairs):
+        return value
+    return interpolate(value, size=list(sizes), mode="area")
+
+
 class ImageEmbedder(nn.Module):
     """Values from -1 to 1, zero where not kept, and a channel of ones where kept."""
 
@@ -90,6 +103,7 @@ class ImageEmbedder(nn.Module):
         kept = keep.view(-1, *[1] * (x.ndim - 1))
         seen = x.new_zeros(len(x), self.channels, *x.shape[2:])
         if value is not None and value.ndim == x.ndim:
+            value = beside(value.to(seen), tuple(x.shape[2:]))
             if value.shape[1:] != seen.shape[1:]:
                 found, wanted = (tuple(part.shape[1:]) for part in (value, seen))
                 raise BadInput(f"a picture of shape {found} beside {wanted}", where="image")

@@ -66,12 +66,17 @@ class Classifier(nn.Module):
     mean: Tensor
     spread: Tensor
 
-    def embed(self, values: Tensor) -> Tensor:
-        """The features, float32 (b, 64)."""
-        hidden = (values.float() - self.mean) / self.spread
+    def depths(self, values: Tensor) -> list[Tensor]:
+        """What each level sees of pictures in 0 … 255, the finest first: float32 (b, width, *s)."""
+        hidden, found = (values.float() - self.mean) / self.spread, []
         for level in self.levels:
             hidden = level(hidden)
-        return self.squeeze(silu(self.norm(hidden)).flatten(1))
+            found.append(hidden)
+        return found
+
+    def embed(self, values: Tensor) -> Tensor:
+        """The features, float32 (b, 64)."""
+        return self.squeeze(silu(self.norm(self.depths(values)[-1])).flatten(1))
 
     def forward(self, values: Tensor) -> Tensor:
         """Logits (b, classes)."""

@@ -12,14 +12,17 @@ from torch import Tensor
 from unmist.base import files
 from unmist.base.faults import BadInput, Diverged
 from unmist.base.machine import Machine, differences, facts
+from unmist.codecs.latent import Latent
 from unmist.core.condition import Cond
 from unmist.core.denoiser import Denoiser
 from unmist.core.objective import Lesson
 from unmist.data.dataset import DataSet
 from unmist.run import averages, checkpoint
 from unmist.run.best import Best, keep_best
+from unmist.run.codec import CODEC, keep_codec, read_codec
 from unmist.run.given import Given, given_of
-from unmist.run.model import WEIGHTS, Model, joined
+from unmist.run.latents import rows_of
+from unmist.run.model import WEIGHTS, Model, joined, with_codec
 from unmist.run.recipe import Recipe, read_recipe, write_recipe
 from unmist.run.weights import fill, load_weights, write_weights
 from unmist.training.alarms import Alarm, Watch
@@ -39,7 +42,7 @@ __all__ = [
 OURS = frozenset(
     (
         *("about.json", "card.md", "log.jsonl", "looks", "measures", "recipe.toml", "report.html"),
-        *("guide", "samples", "scores.json", "state", "tuned.json", "weights"),
+        *("codec", "guide", "samples", "scores.json", "state", "tuned.json", "weights"),
         *("student-1", "student-2", "student-4"),
     )
 )
@@ -161,10 +164,11 @@ def learner_of(
     """
     codec, device = recipe.codec, given.device
     assert codec is not None
+    rows = rows_of(codec, data, device)
 
-    def fetch_train(rows: np.ndarray) -> tuple[Tensor, Cond | None]:
-        chosen = data.train[rows]
-        return codec.encode(torch.from_numpy(data.values[chosen]).to(device)), given(chosen)
+    def fetch_train(numbers: np.ndarray) -> tuple[Tensor, Cond | None]:
+        chosen = data.train[numbers]
+        return rows(chosen), given(chosen)
 
     return Learner(
         net=joined(recipe).to(device),
@@ -204,10 +208,22 @@ def begin(
             fill(net, load_weights(source), where=source)
     course = Course(folder, recipe, data, learner, given, notices=data.notes)
     files.write_json(folder / "about.json", about(data, machine, parent))
+    _leave_codec(folder / CODEC, recipe)
     course.save()
     # last: a folder with a recipe has everything that resuming needs
     write_recipe(folder / "recipe.toml", recipe)
     return course
+
+
+def _leave_codec(folder: Path, recipe: Recipe) -> None:
+    """The codec of a run, where it was not taught in its folder."""
+    codec = recipe.codec
+    if not isinstance(codec, Latent):
+        return
+    there = read_codec(folder)
+    if there is None or there.digest != codec.digest:
+        assert codec.net is not None
+        keep_codec(folder, codec, codec.net, {"reused": True})
 
 
 def cleared(folder: Path, *, fresh: bool) -> None:
@@ -231,7 +247,7 @@ def cleared(folder: Path, *, fresh: bool) -> None:
             for name in sorted(there - aside, key=lambda name: name != "recipe.toml"):
                 (folder / name).rename(old / name)
     else:
-        for name in there - aside:
+        for name in there - aside - {CODEC.name}:  # it may have been taught for this run
             files.remove(folder / name)
 
 
@@ -257,7 +273,7 @@ def resume(
 
     teacher: what a student learns from.
     """
-    recipe, before = read_recipe(folder / "recipe.toml"), stored(folder)
+    recipe, before = with_codec(read_recipe(folder / "recipe.toml"), folder), stored(folder)
     if before["fingerprint"] != data.fingerprint and not accept_drift:
         raise BadInput(
             "the data changed since this run began",

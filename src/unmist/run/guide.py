@@ -100,7 +100,7 @@ def posterior_of(model: Model) -> NetPosterior:
     """The classifier of a model's run. Raises BadInput where it has none."""
     told, path = _classifier(model.folder), model.folder / GUIDE / "classifier.safetensors"
     encoder = from_plain(told.get("network"), Encoder, FAMILIES, str(path.with_suffix(".json")))
-    net = frozen(encoder.build(model.shape, len(told["classes"])), path, model.device)
+    net = frozen(encoder.build(model.inner, len(told["classes"])), path, model.device)
     return NetPosterior(net, model.recipe.prediction, LOW, HIGH)
 
 

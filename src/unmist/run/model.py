@@ -1,7 +1,7 @@
 """A trained model: the one place where network, conditions, codec and schedule are joined."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,12 +10,15 @@ from torch import Tensor, nn
 from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.base.noise import keyed
+from unmist.codecs.family import Codec
+from unmist.codecs.latent import Latent
 from unmist.codecs.pixels import Pixels
 from unmist.core.condition import Cond, Signals, Sockets, Tokens
 from unmist.core.denoiser import NetDenoiser, Within
 from unmist.core.schedule import Schedule
 from unmist.core.student import Interval
 from unmist.nn.seeded import seeded
+from unmist.run.codec import CODEC, opened_codec
 from unmist.run.recipe import Recipe, read_recipe
 from unmist.run.weights import frozen
 
@@ -28,6 +31,7 @@ __all__ = [
     "load",
     "sockets_of",
     "weights_path",
+    "with_codec",
 ]
 
 WEIGHTS = Path("weights") / "model.safetensors"
@@ -101,7 +105,7 @@ def _together(parts: list[Signals]) -> Signals:
 
 def sockets_of(recipe: Recipe) -> Sockets:
     """What all conditions of a recipe plug in together."""
-    parts = [condition.sockets(recipe.shape) for condition in recipe.conditions.values()]
+    parts = [condition.sockets(recipe.inner) for condition in recipe.conditions.values()]
     return Sockets(
         vector=sum(part.vector for part in parts),
         tokens=max((part.tokens for part in parts), default=0),
@@ -111,14 +115,17 @@ def sockets_of(recipe: Recipe) -> Sockets:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What `load` returns. shape is (c, *s) of one sample; digest is the weights' SHA-256."""
+    """What `load` returns. shape is (c, *s) of one sample; digest is the weights' SHA-256.
+
+    inner: of a sample in model space, where the walk is; the same but for a codec of latents.
+    """
 
     folder: Path
     recipe: Recipe
     net: nn.Module
     denoiser: NetDenoiser | Within | Interval
     schedule: Schedule
-    codec: Pixels
+    codec: Codec
     shape: tuple[int, ...]
     digest: str
 
@@ -126,6 +133,19 @@ class Model:
     def name(self) -> str:
         """The folder's name."""
         return self.folder.resolve().name
+
+    @property
+    def inner(self) -> tuple[int, ...]:
+        """The shape (k, *s) in model space."""
+        return self.codec.inner(self.shape)
+
+    def pixels(self, what: str) -> Pixels:
+        """The codec of a model of pixels. BadInput for `what` in latents."""
+        if isinstance(self.codec, Pixels):
+            return self.codec
+        mend = "use a model of pixels"
+        raise BadInput(f"{what} is of pixels, and this model's are latents", where=self.folder,
+                       mend=mend)  # fmt: skip
 
     @property
     def device(self) -> torch.device:
@@ -137,7 +157,7 @@ def joined(recipe: Recipe) -> Joined:
     """The untrained network of a recipe whose shape is known."""
     assert recipe.shape, "the recipe's shape is measured when a run starts"
     answers = 2 if recipe.variance.learned else 1
-    seed, shape = recipe.training.seed, recipe.shape
+    seed, shape = recipe.training.seed, recipe.inner
     net = recipe.network.build(shape, sockets_of(recipe), seed, answers=answers)
     told = {}
     for name, condition in recipe.conditions.items():
@@ -179,6 +199,14 @@ def weights_path(folder: Path, name: str) -> Path:
     return folder / "weights" / f"{name}.safetensors"
 
 
+def with_codec(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe of a run with the weights of its codec, where that has any. Raises BadInput."""
+    codec = recipe.codec
+    if not isinstance(codec, Latent) or not codec.digest:
+        return recipe
+    return replace(recipe, codec=opened_codec(codec, folder / CODEC))
+
+
 def load(folder: Path | str, device: str = "cpu", *, weights: str = "last") -> Model:
     """A model from its run folder: `recipe.toml` and `weights/`. Nothing is unpickled.
 
@@ -194,6 +222,7 @@ def load(folder: Path | str, device: str = "cpu", *, weights: str = "last") -> M
             mend="give the folder that `unmist train` wrote",
         )
     recipe, path = read_recipe(folder / "recipe.toml"), weights_path(folder, weights)
+    recipe = with_codec(recipe, folder)
     if not path.is_file() or not recipe.shape or recipe.codec is None:
         raise BadInput(
             "this run has no weights yet",

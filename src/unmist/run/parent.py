@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from unmist.base.faults import BadInput
+from unmist.codecs.latent import Latent
 from unmist.run.given import like
 from unmist.run.model import Model, joined, load
 from unmist.run.plain import to_plain
@@ -36,7 +37,12 @@ def inheriting(recipe: Recipe, parent: Model | None) -> Recipe:
     """The recipe told of its data as the parent was: what its words and numbers mean stays."""
     if parent is None:
         return recipe
-    return replace(recipe, conditions=like(recipe.conditions, parent.recipe.conditions))
+    codec = recipe.codec
+    if codec is None and isinstance(parent.codec, Latent):
+        codec = parent.codec  # another one's latents would mean nothing to the weights
+    return replace(
+        recipe, conditions=like(recipe.conditions, parent.recipe.conditions), codec=codec
+    )
 
 
 def _asked(parent: Model, recipe: Recipe) -> Recipe:
@@ -50,6 +56,7 @@ def _differences(parent: Model, recipe: Recipe) -> list[tuple[str, object, objec
     recipe = _asked(parent, recipe)
     ours, theirs = (to_plain(r, FAMILIES) for r in (recipe, parent.recipe))
     pairs: list[tuple[str, object, object]] = [("data.channels", parent.shape[0], recipe.shape[0])]
+    pairs += [("codec", _coded(parent.recipe), _coded(recipe))]
     pairs += [("conditions", theirs["conditions"], ours["conditions"])]
     for part in ("network", "variance"):
         there, asked = theirs[part], ours[part]
@@ -58,6 +65,12 @@ def _differences(parent: Model, recipe: Recipe) -> list[tuple[str, object, objec
         keys = there.keys() if there["kind"] == asked["kind"] else ("kind",)
         pairs += [(f"{part}.{key}", there[key], asked[key]) for key in keys]
     return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _coded(recipe: Recipe) -> str:
+    """What the network sees."""
+    codec = recipe.codec
+    return "pixels" if not isinstance(codec, Latent) else f"{codec.channels} latents"
 
 
 def _shapes(net: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,10 @@ from pathlib import Path
 from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.base.kinds import Kinds, did_you_mean
-from unmist.codecs.pixels import Pixels
+from unmist.codecs import latent as _latent  # noqa: F401 - fills the family
+from unmist.codecs import pixels as _pixels  # noqa: F401
+from unmist.codecs.bottleneck import Bottleneck, bottlenecks
+from unmist.codecs.family import Codec, codecs
 from unmist.conditions import image as _image  # noqa: F401 - fills the family
 from unmist.conditions import label as _label  # noqa: F401
 from unmist.conditions import number as _number  # noqa: F401
@@ -39,6 +42,7 @@ from unmist.training.ema import Average, Snapshots
 from unmist.training.guard import Guard
 from unmist.training.loop import Schooling
 from unmist.training.optimizer import AdamW
+from unmist.training.reconstruct import Coding
 
 __all__ = [
     "EDITS",
@@ -53,7 +57,7 @@ __all__ = [
     "write_recipe",
 ]
 
-FORMAT = 1
+FORMAT = 2
 
 FAMILIES: dict[type, Kinds] = {
     Schedule: schedules,
@@ -65,6 +69,8 @@ FAMILIES: dict[type, Kinds] = {
     Spacing: spacings,
     Variance: variances,
     Condition: conditions,
+    Codec: codecs,
+    Bottleneck: bottlenecks,
 }
 
 SCORES = ("frechet", "coverage", "held")
@@ -179,7 +185,8 @@ class Measuring:
 class Recipe:
     """Everything needed to repeat a run. `shape` and `codec` are measured when it starts.
 
-    conditions: what the network is told of each sample, by name, and what is open in them.
+    conditions: what the network is told of each sample, by name, and what is open in them; coding:
+    how the codec is taught, where it is one of latents (None: as by default).
     """
 
     data: Data = field(default_factory=Data)
@@ -200,7 +207,13 @@ class Recipe:
     snapshots: Snapshots = field(default_factory=Snapshots)
     student: Student | None = None
     shape: tuple[int, ...] = ()
-    codec: Pixels | None = None
+    codec: Codec | None = None
+    coding: Coding | None = None
+
+    @property
+    def inner(self) -> tuple[int, ...]:
+        """The shape (k, *s) of a sample in model space, which the network is built for."""
+        return self.shape if self.codec is None else self.codec.inner(self.shape)
 
     @property
     def objective(self) -> Objective:
@@ -232,7 +245,12 @@ def altered(recipe: Recipe, settings: dict[str, object]) -> Recipe:
         if isinstance(value, str):  # it may have named a part: what is inside can be set then
             with suppress(BadInput):
                 table = to_plain(from_plain(table, Recipe, FAMILIES), FAMILIES)
-    return checked(from_plain(table, Recipe, FAMILIES))
+    return checked(_opened_as(from_plain(table, Recipe, FAMILIES), recipe))
+
+
+def _opened_as(recipe: Recipe, before: Recipe) -> Recipe:
+    """A table holds no weights: the codec's own come back where it is still the same."""
+    return replace(recipe, codec=before.codec) if recipe.codec == before.codec else recipe
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -258,6 +276,12 @@ def checked(recipe: Recipe) -> Recipe:
     return replace(recipe, training=replace(plan, samples=whole))
 
 
+def _named_codec(table: dict[str, object]) -> dict[str, object]:
+    """Format 1 knew pixels only, and did not say so."""
+    codec = table.get("codec")
+    return {**table, "codec": {"kind": "pixels", **codec}} if isinstance(codec, dict) else table
+
+
 def write_recipe(path: Path, recipe: Recipe) -> None:
     """All defaults written out, whole or not at all."""
     files.write_text(path, toml_text({"format": FORMAT, **to_plain(recipe, FAMILIES)}))
@@ -265,5 +289,5 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
 
 def read_recipe(path: Path) -> Recipe:
     """Strictly: wrong keys and types are refused with their path."""
-    table = migrated(read_toml(path), FORMAT, {}, path=str(path))
+    table = migrated(read_toml(path), FORMAT, {1: _named_codec}, path=str(path))
     return checked(from_plain(table, Recipe, FAMILIES))

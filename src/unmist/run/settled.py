@@ -4,9 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from unmist.base.faults import BadInput
+from unmist.codecs.family import Codec
+from unmist.codecs.latent import Latent
 from unmist.codecs.pixels import Pixels
 from unmist.data.dataset import DataSet
 from unmist.run.given import like, settle
+from unmist.run.latents import with_unit
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Measuring, Recipe, Saving, read_recipe
 
@@ -17,7 +20,7 @@ MEASURABLE = 100  # held-out pictures: below that neither distance nor the copie
 
 def measured(recipe: Recipe, data: DataSet) -> Recipe:
     """The recipe with shape, codec, conditions and saving points filled in from the data."""
-    codec = recipe.codec or Pixels.measure(data.values[data.train])
+    codec = _codec(recipe, data)
     plan, saving = recipe.training, recipe.saving
 
     def every(asked: int, share: int) -> int:
@@ -30,6 +33,21 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
     )
     recipe = settle(replace(recipe, shape=data.shape, codec=codec, saving=points), data)
     return replace(recipe, measuring=_measuring(recipe, data))
+
+
+def _codec(recipe: Recipe, data: DataSet) -> Codec:
+    """The recipe's, or pixels; its unit measured on the training rows."""
+    match recipe.codec:
+        case None:
+            return Pixels.measure(data.values[data.train])
+        case Latent(mean=()) as codec:
+            if recipe.training.flip:  # a mirrored picture has other latents than mirrored ones
+                mend = "leave it out, or give the mirrored pictures as data"
+                raise BadInput("latents cannot be mirrored", where="training.flip", mend=mend)
+            return with_unit(codec, data)
+        case codec:
+            codec.inner(data.shape)  # refused here where the data are not such as it takes
+            return codec
 
 
 def _measuring(recipe: Recipe, data: DataSet) -> Measuring:
@@ -53,7 +71,8 @@ def _measuring(recipe: Recipe, data: DataSet) -> Measuring:
 def same_recipe(asked: Recipe, folder: Path, *, any_length: bool = False) -> None:
     """Refuse to resume under another recipe; what was measured at the start does not count."""
     there = read_recipe(folder / "recipe.toml")
-    asked = replace(asked, shape=there.shape, codec=there.codec, saving=there.saving)
+    asked = replace(asked, shape=there.shape, saving=there.saving)
+    asked = replace(asked, codec=_like(asked.codec, there.codec))
     asked = replace(asked, conditions=like(asked.conditions, there.conditions))
     if asked.measuring.every == 0:  # chosen from the length when the run began
         chosen = replace(asked.measuring, every=there.measuring.every)
@@ -68,6 +87,19 @@ def same_recipe(asked: Recipe, folder: Path, *, any_length: bool = False) -> Non
             where=folder,
             mend="choose another folder, or pass --fresh to begin anew",
         )
+
+
+def _like(asked: Codec | None, there: Codec | None) -> Codec | None:
+    """The asked codec, with what was measured when the run began."""
+    if asked is None and not isinstance(there, Latent):
+        return there
+    if not isinstance(asked, Latent) or not isinstance(there, Latent):
+        return asked
+    if asked.channels != there.channels:  # what was measured would not fit; the difference is told
+        return asked
+    measured = ("shape", "pixels", "digest", "mean", "spread")
+    empty = [name for name in measured if not getattr(asked, name)]
+    return replace(asked, **{name: getattr(there, name) for name in empty})
 
 
 def _differences(ours: object, theirs: object, path: str) -> list[str]:

@@ -1,6 +1,5 @@
 """A classifier of noisy samples for a run: taught on its data and levels, by the training step."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,20 +20,21 @@ from unmist.networks.encoder import Encoder
 from unmist.networks.unet import UNet
 from unmist.run import checkpoint
 from unmist.run.guide import CLASSIFIER, GUIDE, HIGH, LOW, accuracies, keep_classifier
+from unmist.run.latents import rows_of
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
-from unmist.run.stop import Stop, Stopped, stoppable
+from unmist.run.stop import stoppable
 from unmist.training.classify import Classifying, told_at
 from unmist.training.ema import Average
-from unmist.training.loop import Batches, Learner, Schooling, Stats
+from unmist.training.loop import Batches, Learner, Schooling
 from unmist.training.optimizer import AdamW
-from unmist.workflows.order import Order, opened
-from unmist.workflows.train import Report, machine_of, reported
+from unmist.workflows.beside import continued, stepping
+from unmist.workflows.order import Order, machine_of, opened
+from unmist.workflows.progress import Report, reported
 
 __all__ = ["RATIOS", "classify", "classifying", "named_at"]
 
 SAMPLES, BATCH = 150_000, 64
-EVERY = 20_000  # samples between two checkpoints
 RATIOS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """sigma/alpha at which the share named right is told."""
 MOST = 2000
@@ -69,7 +69,7 @@ def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Repo
             yield finished
             return
         learner = _learner(model, data, torch.device(machine.device), order, state)
-        for stats, speed in _steps(learner, state, stop):
+        for stats, speed in stepping(learner, state, stop):
             yield reported(learner, stats, speed)
         shares = named_at(learner.ema, model, data)
         facts: dict[str, object] = {
@@ -111,63 +111,30 @@ def _learner(
     """Begun, or as it was when it was stopped."""
     recipe, codec, labels = model.recipe, model.codec, data.labels
     assert labels is not None
-    rows = data.train[labels[data.train] >= 0]
+    rows, inner = data.train[labels[data.train] >= 0], rows_of(codec, data, device)
 
     def fetch(chosen: np.ndarray) -> tuple[Tensor, Cond]:
         own = rows[chosen]
         value, kept = numbered(labels[own].tolist())
         assert isinstance(value, Tensor)
-        pixels = torch.from_numpy(data.values[own]).to(device)
-        return codec.encode(pixels), Cond({"label": value.to(device)}, {"label": kept.to(device)})
+        return inner(own), Cond({"label": value.to(device)}, {"label": kept.to(device)})
 
-    found = checkpoint.latest(state)
-    tensors, told = checkpoint.read(found.path) if found is not None else ({}, {})
     plan = Schooling(
-        samples=int(str(told.get("samples", SAMPLES))),
+        samples=SAMPLES,
         batch=BATCH,
         seed=recipe.training.seed,
         flip=recipe.training.flip,
         drop=0.0,
     )
     learner = Learner(
-        net=_encoder(model).build(model.shape, len(data.classes), plan.seed).to(device),
+        net=_encoder(model).build(model.inner, len(data.classes), plan.seed).to(device),
         objective=Classifying(recipe.schedule, recipe.prediction, DRAW),
         optimizer=AdamW(weight_decay=0.05),
         average=Average(),
         schooling=plan,
         batches=Batches(len(rows), fetch),
     )
-    if found is not None:
-        learner.restore(tensors, told)
-    elif order.budget is not None:
-        learner.schooling = replace(plan, samples=_length(learner, order.budget))
-    return learner
-
-
-def _length(learner: Learner, budget: float) -> int:
-    """Whole batches that fit into so many seconds, by a few updates that are undone."""
-    tensors, state = learner.tensors(), learner.state()
-    kept = {name: {k: v.clone() for k, v in part.items()} for name, part in tensors.items()}
-    learner.advance()
-    began, first = time.perf_counter(), learner.seen
-    while time.perf_counter() - began < min(2.0, budget / 4):
-        learner.advance()
-    speed = (learner.seen - first) / (time.perf_counter() - began)
-    learner.restore(kept, state)
-    return max(1, int(0.9 * budget * speed / BATCH)) * BATCH
-
-
-def _steps(learner: Learner, state: Path, stop: Stop) -> Iterator[tuple[Stats, float]]:
-    """Update, report, save."""
-    clock, first = time.perf_counter(), learner.seen
-    while not learner.done:
-        stats = learner.advance()
-        if stats.seen // EVERY > (stats.seen - BATCH) // EVERY or stop.number:
-            told = {**learner.state(), "samples": learner.schooling.samples}
-            checkpoint.save(state, learner.seen, learner.tensors(), told)
-        if stop.number:
-            raise Stopped(stop.number, state.parent)
-        yield stats, (learner.seen - first) / (time.perf_counter() - clock)
+    return continued(learner, state, order.budget)
 
 
 @torch.no_grad()
@@ -178,7 +145,7 @@ def named_at(net: torch.nn.Module, model: Model, data: DataSet) -> dict[float, f
     rows = held[data.labels[held] >= 0][:MOST]
     device = next(net.parameters()).device
     labels = torch.from_numpy(data.labels[rows])
-    x0 = model.codec.encode(torch.from_numpy(data.values[rows]).to(device))
+    x0 = rows_of(model.codec, data, device)(rows)
     eps = Noise(0, "classifier by level", tuple(range(len(rows))))(x0, 0)
     shares = {}
     for ratio in RATIOS:

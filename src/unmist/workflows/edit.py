@@ -14,6 +14,8 @@ from torch import Tensor
 from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
 from unmist.base.noise import Noise
+from unmist.codecs.autoencoder import padded
+from unmist.codecs.latent import Latent
 from unmist.core.denoiser import Denoiser
 from unmist.core.plan import Plan, ancestral, descend, jumps
 from unmist.core.walk import State, started, walk
@@ -22,6 +24,7 @@ from unmist.editing.measure import Blur, Grey, Mask, Measurement, Pool, Seen
 from unmist.editing.particles import Particles
 from unmist.editing.posterior import Posterior
 from unmist.editing.vary import Variation, begun
+from unmist.nn.fold import fold
 from unmist.run.model import Model
 from unmist.run.recipe import Sampling
 from unmist.workflows.guided import guided
@@ -81,7 +84,7 @@ def editing(model: Model, shot: Shot, draft: Draft) -> Iterator[tuple[int, State
     denoise = draft.wrap(guide.denoise)
     for ids in portions:
         noise, cond = Noise(shot.seed, "edit", ids), guide.cond(ids)
-        like = torch.zeros(len(ids), *draft.shape, device=model.device)
+        like = torch.zeros(len(ids), *model.codec.inner(draft.shape), device=model.device)
         guide.start()
         if draft.particles:
             assert isinstance(denoise, Posterior)
@@ -97,7 +100,7 @@ def developed(
     model: Model, shot: Shot, draft: Draft, states: Iterator[tuple[int, State]] | None = None
 ) -> Samples:
     """Drain `editing`, decode, and put the known pixels back."""
-    pixels, calls = drained(model, states or editing(model, shot, draft))
+    pixels, calls = drained(model, states or editing(model, shot, draft), draft.shape[1:])
     if draft.paste is not None:
         known, picture = draft.paste
         pixels = np.where(known[None, None] == 1, picture[None], pixels)
@@ -109,6 +112,19 @@ def encoded(model: Model, picture: np.ndarray) -> Tensor:
     """uint8 (c, h, w) in the model's space, (1, c, h, w)."""
     assert picture.dtype == np.uint8, picture.dtype
     return model.codec.encode(torch.from_numpy(picture.copy())[None].to(model.device))
+
+
+def at_places(model: Model, numbers: Tensor, *, least: bool) -> Tensor:
+    """A number a pixel (h, w), each in [0, 1], at the places of model space.
+
+    A latent stands for a block of pixels and has the least or the greatest of their numbers: one is
+    known where the whole block is, and drawn anew where any pixel of it is to change.
+    """
+    if not isinstance(model.codec, Latent):
+        return numbers
+    factor = model.codec.factor
+    blocks = fold(padded((1 - numbers if least else numbers)[None, None], factor), factor)[0]
+    return 1 - blocks.amax(0) if least else blocks.amax(0)
 
 
 def noisy(shot: Shot) -> Shot:
@@ -128,7 +144,8 @@ def inpainting(
         mend = did_you_mean(method, list(METHODS))
         raise BadInput(f"no method '{method[:40]}'", where="inpaint", mend=mend)
     mask, y = torch.from_numpy(np.asarray(known, np.float32)), encoded(model, picture)
-    seen = Mask((mask == 1).to(mask))
+    own = at_places(model, mask, least=True)
+    seen = Mask((own == 1).to(own))
     plan, chosen = plan_of(model, noisy(shot))
     if method == "repaint":
         plan = jumps(plan, length=10, times=5)
@@ -138,7 +155,7 @@ def inpainting(
     def wrap(denoise: Denoiser) -> Denoiser:
         if method in ("posterior", "particles"):
             denoise = Posterior(denoise, seen, seen.forward(y), rounds=ROUNDS)
-        return denoise if method == "particles" else Keep(denoise, mask, y)
+        return denoise if method == "particles" else Keep(denoise, own, y)
 
     return Draft(
         wrap, plan, chosen, picture.shape, particles=8 if method == "particles" else 0,
@@ -165,7 +182,11 @@ def variation(model: Model, picture: np.ndarray, strength: float | np.ndarray, s
     A map is held as differential diffusion does (2306.00950): each pixel stays until its own level.
     """
     chosen, y = settled(model, shot), encoded(model, picture)
-    parts = strength if isinstance(strength, float | int) else torch.from_numpy(strength)
+    parts: Tensor | float = (
+        at_places(model, torch.from_numpy(strength), least=False)
+        if isinstance(strength, np.ndarray)
+        else strength
+    )
     spacing = shot.spacing or model.recipe.sampling.spacing  # a fitted plan knows no strength
     vary = Variation(model.schedule, spacing, chosen.steps, parts)
     plan = ancestral(vary.plan(), chosen.eta, larger=chosen.larger)
@@ -199,7 +220,7 @@ def levels_of(model: Model, levels: float) -> float:
     """Grey levels of noise (0 … 255) in the model's space; a third of one at least: rounding."""
     if not 0 <= levels <= 255:
         raise BadInput(f"noise of {levels} levels", where="edit", mend="0 … 255")
-    spread = model.codec.spread
+    spread = model.pixels("what is restored by its linear measurement").spread
     return max(levels, 0.3) * len(spread) / sum(spread)
 
 
@@ -244,7 +265,8 @@ def greyed(model: Model, picture: np.ndarray, sigma: float) -> tuple[Measurement
     """The luma (Rec. 601) of a picture, and how it is seen in the model's space."""
     if model.shape[0] != 3:
         raise BadInput("the model is grey itself", where="restore", mend="use a model of colour")
-    spread, mean = model.codec.spread, model.codec.mean
+    codec = model.pixels("colour that is brought back")
+    spread, mean = codec.spread, codec.mean
     weights = [part * wide for part, wide in zip(LUMA, spread, strict=True)]
     whole = sum(spread) / 3
     luma = sum(part * band for part, band in zip(LUMA, picture.astype(np.float32), strict=True))

@@ -100,7 +100,7 @@ def invert(model: Model, picture: np.ndarray, shot: Shot | None = None) -> Inver
     route, cond = Route.of(model, chosen.steps), guide.cond((0,))
     noise, climbed = route.up(guide.denoise, x0, cond)
     back, fallen = route.down(guide.denoise, noise, cond)
-    pixels = model.codec.decode(back).cpu().numpy()
+    pixels = model.codec.decode(back, picture.shape[1:]).cpu().numpy()
     return Inverted(noise, pixels, psnr(pixels[0], picture), (climbed, fallen))
 
 
@@ -132,7 +132,8 @@ def blend(
         cond = conds[0].rows(rows)
         denoise = Between(guide.denoise, conds[1].rows(rows), share)
     x, calls = route.down(denoise, noise, cond)
-    pixels = model.codec.decode(x).cpu().numpy()
+    sizes = next((end.shape[1:] for end in (first, second) if not isinstance(end, int)), None)
+    pixels = model.codec.decode(x, sizes).cpu().numpy()
     kinds = ["seed" if isinstance(end, int) else "picture" for end in (first, second)]
     told_of = {"verb": "blend", "from": kinds[0], "to": kinds[1], "frames": frames}
     settings = {**settings_of(model, shot, calls), "shape": list(pixels.shape[1:])}
@@ -143,6 +144,6 @@ def _noise_of(model: Model, end: End, route: Route, denoise: Denoiser, cond: Con
     """x at the route's first level, (1, c, h, w)."""
     if not isinstance(end, int):
         return route.up(denoise, encoded(model, end), cond)[0]
-    like = torch.zeros(1, *model.shape, device=model.device)
+    like = torch.zeros(1, *model.inner, device=model.device)
     plan = descend(route.levels, route.bottom)
     return started(like, plan, Noise(end, "edit", (0,)))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
+from unmist.codecs.pixels import Pixels
 from unmist.conditions.label import Label
 from unmist.core.condition import Cond
 from unmist.core.denoiser import Chunked, Denoiser
@@ -98,6 +99,8 @@ def whole_guide(model: Model, guide: Guide) -> Guide:
     What leads a model that follows nothing, or a condition that it does not follow, is refused.
     """
     known = model.recipe.conditions
+    if guide.threshold:
+        model.pixels("a threshold")
     for name in [*guide.scales, *guide.negative]:
         if name not in known:
             mend = did_you_mean(name, list(known)) if known else "leave it out"
@@ -170,7 +173,10 @@ def guiding(model: Model, guide: Guide, told: Told, *, exact: bool = False) -> G
 
 def _range(model: Model) -> dict[str, tuple[float, ...]]:
     """Centre and half width of what 8 bits can hold, in model space, by channel."""
-    pairs = list(zip(model.codec.mean, model.codec.spread, strict=True))
+    codec = model.codec
+    if not isinstance(codec, Pixels):  # latents have no range that a threshold could hold them in
+        return {}
+    pairs = list(zip(codec.mean, codec.spread, strict=True))
     return {
         "centre": tuple((127.5 - mean) / spread for mean, spread in pairs),
         "reach": tuple(127.5 / spread for _, spread in pairs),

@@ -32,7 +32,8 @@ def nats_of(model: Model, values: np.ndarray, route: str, steps: int, seed: int 
             f"pictures of shape {values.shape[1:]}, a model of {model.shape}", where=model.folder
         )
     levels = ladder(model.schedule, steps)
-    decoder = Discrete(model.codec.mean, model.codec.spread)
+    codec = model.pixels("a likelihood in bits")
+    decoder = Discrete(codec.mean, codec.spread)
     parts = []
     for first in range(0, len(values), 64):
         part = torch.from_numpy(np.array(values[first : first + 64])).to(model.device)

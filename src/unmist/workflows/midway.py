@@ -23,6 +23,7 @@ from unmist.metrics.features import ClassifierFeatures, extract
 from unmist.metrics.frechet import frechet_score
 from unmist.run.course import Course
 from unmist.run.given import Given
+from unmist.run.latents import rows_of
 from unmist.run.model import denoiser_of
 from unmist.run.picture import grid, save_picture
 from unmist.run.recipe import Recipe
@@ -139,7 +140,7 @@ def draw(
     parts = []
     for ids in torch.arange(count).split(64):
         noise = Noise(0, purpose, tuple(ids.tolist()))
-        x = started(torch.zeros(len(ids), *recipe.shape, device=device), plan, noise)
+        x = started(torch.zeros(len(ids), *recipe.inner, device=device), plan, noise)
         own = None if cond is None else cond.rows(ids.to(device))
         states = walk(denoise, x, plan, chosen.solver, noise, own, spread=denoise)
         parts.append(codec.decode(final(states).x).cpu())
@@ -231,10 +232,10 @@ def held_out(
     if len(rows) < LEAST:
         return None
     assert codec is not None
-    device = next(net.parameters()).device
+    inner = rows_of(codec, data, next(net.parameters()).device)
 
     def fetch(chosen: np.ndarray) -> tuple[Tensor, Cond | None]:
-        return codec.encode(torch.from_numpy(data.values[chosen]).to(device)), given(chosen)
+        return inner(chosen), given(chosen)
 
     return held_rows(net, lesson or recipe.objective, Batches(len(rows), fetch), rows)
 

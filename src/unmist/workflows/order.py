@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from unmist.base.machine import Machine, choose
 from unmist.data.dataset import DataSet
 from unmist.data.opening import open_data
+from unmist.nn.memory import keep_freed_memory
 from unmist.run.recipe import Recipe
 
-__all__ = ["Order", "opened"]
+__all__ = ["Order", "machine_of", "opened"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +44,11 @@ def opened(recipe: Recipe, order: Order) -> DataSet:
         on_bad=data.on_bad,
         accept_drift=order.accept_drift,
     )
+
+
+def machine_of(order: Order, threads: int = 0) -> Machine:
+    """The machine as this run uses it; torch is told the number of threads."""
+    machine = choose(order.device, threads=threads or order.threads, precision="float32")
+    torch.set_num_threads(machine.threads)
+    keep_freed_memory()
+    return machine

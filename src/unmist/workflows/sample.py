@@ -111,13 +111,18 @@ def batches(shot: Shot, where: str) -> list[tuple[int, ...]]:
     return [tuple(range(start, min(start + shot.batch, end))) for start in starts]
 
 
-def drained(model: Model, states: Iterable[tuple[int, State]]) -> tuple[np.ndarray, int]:
-    """Where every batch ends, decoded, uint8 (n, c, *s); network evaluations of the last."""
+def drained(
+    model: Model, states: Iterable[tuple[int, State]], sizes: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, int]:
+    """Where every batch ends, decoded, uint8 (n, c, *s); network evaluations of the last.
+
+    sizes: s, None for the model's own.
+    """
     last: dict[int, Tensor] = {}
     calls = 0
     for start, state in states:
         last[start], calls = state.x, state.calls
-    parts = [model.codec.decode(x).cpu().numpy() for x in last.values()]
+    parts = [model.codec.decode(x, sizes).cpu().numpy() for x in last.values()]
     return np.concatenate(parts), calls
 
 
@@ -133,7 +138,7 @@ def sampling(model: Model, shot: Shot, told: Told | None = None) -> Iterator[tup
     guide = guiding(model, chosen.guide, told, exact=shot.exact)
     for ids in portions:
         noise = Noise(shot.seed, "sample", ids)
-        like = torch.zeros(len(ids), *model.shape, device=model.device)
+        like = torch.zeros(len(ids), *model.inner, device=model.device)
         x = started(like, plan, noise)
         guide.start()
         asked = (x, plan, chosen.solver, noise, guide.cond(ids))

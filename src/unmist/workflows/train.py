@@ -10,10 +10,8 @@ import numpy as np
 import torch
 
 from unmist.base import files
-from unmist.base.machine import Machine, choose
 from unmist.core.denoiser import Denoiser
 from unmist.data.dataset import DataSet
-from unmist.nn.memory import keep_freed_memory
 from unmist.run import averages, checkpoint
 from unmist.run.card import leave_card
 from unmist.run.course import (
@@ -32,10 +30,11 @@ from unmist.run.recipe import Recipe, checked
 from unmist.run.settled import MEASURABLE, measured, same_recipe
 from unmist.run.stop import Stop, Stopped, stoppable
 from unmist.training.alarms import Alarm
-from unmist.training.held import HeldLoss
-from unmist.training.loop import Learner, Stats
+from unmist.training.loop import Stats
+from unmist.workflows.coding import coded, drafted
 from unmist.workflows.midway import HELD, LEAST, Midway, Referee, look, measure, referee, watched
-from unmist.workflows.order import Order, opened
+from unmist.workflows.order import Order, machine_of, opened
+from unmist.workflows.progress import Report, reported
 from unmist.workflows.teaching import teacher_of
 
 __all__ = ["Estimate", "Order", "Report", "opened", "planned", "reported", "train", "training"]
@@ -43,28 +42,6 @@ __all__ = ["Estimate", "Order", "Report", "opened", "planned", "reported", "trai
 SPARE = 0.05  # of a time budget: what is written beside checkpoints, a machine that slows down
 FORWARD = 3.0  # forward passes in the time of an update, about
 DISK = 2e8  # bytes a second to a disk that is waited for
-
-
-@dataclass(frozen=True)
-class Report:
-    """How far a run is. speed in samples a second, left in seconds.
-
-    held, measured, look, alarms: where just made.
-    """
-
-    seen: int
-    samples: int
-    loss: float
-    grad_norm: float
-    rate: float
-    speed: float
-    left: float
-    notice: str = ""
-    held: HeldLoss | None = None
-    measured: Midway | None = None
-    look: Path | None = None
-    alarms: tuple[str, ...] = ()
-    finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,15 +60,18 @@ class Estimate:
 def planned(recipe: Recipe, order: Order) -> Estimate:
     """What `--plan` shows: nothing is written."""
     parent, data = parent_of(order.start, recipe), opened(recipe, order)
-    asked, recipe = recipe, measured(inheriting(recipe, parent), data)
+    recipe = inheriting(recipe, parent)
+    before, recipe = drafted(recipe, data, order)
+    asked, recipe = recipe, measured(recipe, data)
     speed, parameters = _speed(recipe, data, order, teacher_of(parent, recipe))
-    samples = _length(asked, speed, parameters, order.budget)
+    left = None if order.budget is None else max(order.budget - before, order.budget / 2)
+    samples = _length(asked, speed, parameters, left)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     recipe = replace(recipe, training=replace(recipe.training, samples=samples))
     disk = _disk(recipe, parameters)
     return Estimate(
         samples,
-        samples / speed / (1 - SPARE) + _aside(asked, speed, parameters, samples),
+        before + samples / speed / (1 - SPARE) + _aside(asked, speed, parameters, samples),
         speed,
         peak,
         disk,
@@ -161,6 +141,7 @@ def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iter
     recipe = inheriting(recipe, parent)
     settle(recipe, data)
     with hold(to), stoppable() as stop:
+        recipe, order = yield from coded(recipe, to, data, order, stop)
         course = _course(recipe, to, order, data, parent)
         for notice in (*course.notices, *_standing(course)):
             yield reported(course.learner, None, 0.0, notice=notice)
@@ -186,14 +167,6 @@ def train(recipe: Recipe, to: Path | str, order: Order | None = None) -> Model:
     for _ in training(recipe, to, order):
         pass
     return load(to)
-
-
-def machine_of(order: Order, threads: int = 0) -> Machine:
-    """The machine as this run uses it; torch is told the number of threads."""
-    machine = choose(order.device, threads=threads or order.threads, precision="float32")
-    torch.set_num_threads(machine.threads)
-    keep_freed_memory()
-    return machine
 
 
 def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model | None) -> Course:
@@ -306,11 +279,3 @@ def _told(course: Course, stats: Stats, speed: float, judge: _Judge) -> Report:
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def reported(learner: Learner, stats: Stats | None, speed: float, *, notice: str = "") -> Report:
-    """How far a learner is, after an update or where there was none."""
-    samples = learner.schooling.samples
-    left = (samples - learner.seen) / speed if speed else 0.0
-    loss, norm, rate = (stats.loss, stats.grad_norm, stats.rate) if stats else (0.0, 0.0, 0.0)
-    return Report(learner.seen, samples, loss, norm, rate, speed, left, notice)

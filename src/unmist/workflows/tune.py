@@ -104,7 +104,7 @@ def _fitting(model: Model, asked: Tuning, budgets: Sequence[int]) -> Iterator[Fo
 def _paths(model: Model, led: Guiding, asked: Tuning, first: int) -> Paths:
     """Seeds numbered from `first`, with the wishes of as many samples."""
     ids = tuple(range(first, first + asked.seeds))
-    like = torch.zeros(asked.seeds, *model.shape, device=model.device)
+    like = torch.zeros(asked.seeds, *model.inner, device=model.device)
     noise, cond = Noise(0, "tune", ids), led.cond(range(asked.seeds))
     return fine_paths(led.denoise, model.schedule, noise, like, cond, steps=asked.fine)
 
