@@ -54,7 +54,7 @@ def test_the_chapters_are_there() -> None:
     """Fails if a page is renamed or lost, and so no longer run."""
     wanted = {"01-noising", "02-forward", "03-unet", "04-training", "05-sampling", "09-schedules"}
     wanted |= {"06-image-to-image", "07-inpainting", "08-text", "10-guidance"}
-    wanted |= {"11-measures", "12-diversity", "14-publishing"}
+    wanted |= {"11-measures", "12-diversity", "14-publishing", "15-latent"}
     assert wanted <= {page.stem for page in PAGES}
-    wanted = {"schedule", "solver", "network", "guidance", "measurement"}
+    wanted = {"schedule", "solver", "network", "guidance", "measurement", "codec"}
     assert wanted <= {page.stem for page in PAGES}

@@ -7,7 +7,7 @@ from torch.func import functional_call, jvp, vjp
 from unmist.core.condition import Signals, Sockets, Tokens
 from unmist.networks import dit, unet
 from unmist.networks.family import networks
-from unmist.nn.attention import forward_mode
+from unmist.nn.attention import CrossAttention, forward_mode
 
 SMALL = {
     "unet": dict(width=8, levels=(1, 2), blocks=(1, 1), attention=(1,), head=8),
@@ -119,6 +119,25 @@ def test_clock_and_every_socket_matter(name):
     for what, other in others.items():
         moved = (other - plain).flatten(1).abs().amax(1)
         assert (moved > 1e-4).all(), what
+
+
+@every
+@pytest.mark.parametrize("shape", [(4, 9), (2, 6, 7), (1, 5, 4, 6)])
+@pytest.mark.parametrize("levels", [(0,), (1,), (0, 1)])
+def test_tokens_are_heard_at_any_level_on_any_number_of_axes(name, shape, levels):
+    # fails if cross-attention is left out at a level, or mixes places of several axes up
+    x, clock, signals = question(shape)
+    settings = {**SMALL[name], **({"attention": levels} if name == "unet" else {})}
+    net, draw = networks[name](**settings).build(shape, PLUGS), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=draw))
+    values, mask = signals.tokens
+    other = net(x, clock, signals._replace(tokens=Tokens(-values, mask)))
+    moved = (other - net(x, clock, signals)).flatten(1).abs().amax(1)
+    assert (moved > 1e-4).all()
+    asking = [one for one in net.modules() if isinstance(one, CrossAttention)]
+    assert len(asking) == (len(levels) if name == "unet" else SMALL["dit"]["depth"])
 
 
 @every

@@ -129,9 +129,37 @@ class Draw:
         return dict(wish)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Onward:
+    """What becomes of the samples.
+
+    Parameters
+    ----------
+    then
+        A model trained --on small, which enlarges them.
+    augment
+        With --then: the noise with which it is told of them, in units of 127.5 levels.
+    """
+
+    then: Path | None = None
+    augment: float = 0.1
+
+    def drawn(self, model: "Model", shot: "Shot", *, film: bool) -> "Samples":
+        """The samples, of both models where there are two. Raises BadInput."""
+        from unmist.run.model import load
+        from unmist.workflows.cascade import cascade
+
+        if self.then is None:
+            return drawn(model, shot, film=film)
+        if film:
+            raise BadInput("a cascade has no film", where="--film", mend="leave it out")
+        return cascade(model, load(self.then), shot, self.augment)
+
+
 def sample(
     model: Path, /, *, draw: Draw | None = None, to: Path | None = None, film: bool = False,
-    json: bool = False,
+    json: bool = False, onward: Onward | None = None,
 ) -> int:  # fmt: skip
     """Draw samples from a trained model.
 
@@ -158,7 +186,8 @@ def sample(
     shot = draw.shot(loaded)
     for doubt in _doubts(loaded, shot):
         note(f"note: {doubt}")
-    samples = drawn(loaded, shot, film=film)
+    onward = onward or Onward()
+    samples = onward.drawn(loaded, shot, film=film)
     written = _written(samples, shot, place, film=film)
     if json:
         emit({"settings": samples.settings, "count": len(samples.pixels), **vars(written)})

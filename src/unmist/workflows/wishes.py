@@ -9,6 +9,7 @@ from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
 from unmist.conditions.family import Condition, Reader
 from unmist.conditions.image import Image
+from unmist.conditions.small import Small
 from unmist.core.condition import Cond
 from unmist.data.fit import fitted, with_channels
 from unmist.data.picture import decoded, quiet
@@ -84,7 +85,7 @@ def asking(model: Model, wish: Mapping[str, Wish] | None) -> Asking:
 def _plain(model: Model, part: Condition, text: str) -> object:
     """What a wish means; of a picture its pixels, fitted as those of the training data."""
     meant = part.wish(text)
-    if not isinstance(part, Image):
+    if not isinstance(part, Image | Small):
         return meant
     data, shape = model.recipe.data, model.shape
     if len(shape) != 3:
@@ -110,7 +111,7 @@ def _content(name: str) -> bytes:
 def pictures(model: Model, wish: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Of the files that a wish names their SHA-256. Raises BadInput where one cannot be read."""
     known = model.recipe.conditions
-    names = {text for name, texts in wish.items() if isinstance(known.get(name), Image)
+    names = {text for name, texts in wish.items() if isinstance(known.get(name), Image | Small)
              for text in texts if text}  # fmt: skip
     return {name: files.digest(_content(name)) for name in sorted(names)}
 
