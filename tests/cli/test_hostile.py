@@ -78,7 +78,7 @@ RECIPES = {
     "empty of sense": (b"\x00\xff\xfe", "is not UTF-8 text"),
     "not TOML": (b"network = [", "is not TOML"),
     "too long": (b"#" * (1 << 20) + b"##", "more than 1048576"),
-    "of the future": (b"format = 99", "format 99, known up to 1; update unmist"),
+    "of the future": (b"format = 99", "format 99, known up to 2; update unmist"),
     "with a wrong key": (b"[netwrk]\nwidth = 3", "recipe.netwrk: not a setting of Recipe"),
     "with a class": (b"[network]\nkind = 'os.system'", "no network called 'os.system'"),
     "with a wrong type": (b"[training]\nbatch = '64'", "recipe.training.batch: Expected int"),
