@@ -75,7 +75,8 @@ class Ours:
         self.folder = trial.folder / "model"
         recipe = Recipe()
         recipe = replace(recipe, training=replace(recipe.training, seed=trial.seed))
-        order = Order(budget=trial.told * trial.minutes * 60, threads=trial.threads)
+        budget = trial.told * trial.minutes * 60
+        order = Order(budget=budget, fit=True, threads=trial.threads)
         self.run, self.seen = training(recipe, self.folder, order), 0
 
     def advance(self, share):

@@ -1,6 +1,7 @@
 """Training from every recipe that can be written: it looks, ends, and can be sampled."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from unmist.core.level import NOISE
 from unmist.networks.unet import UNet
 from unmist.run.card import write_card
 from unmist.run.model import denoiser_of, joined
-from unmist.run.recipe import Recipe, altered
+from unmist.run.recipe import Recipe, altered, read_recipe
+from unmist.workflows import planning
+from unmist.workflows.planning import _aside, _disk, _length
 from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import Order, _aside, _disk, _length, planned, train, training
+from unmist.workflows.train import Order, planned, train, training
 
 NET = UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=())
 
@@ -156,3 +159,42 @@ def test_disk_counts_every_stored_average():
         for early in (0.1, 0.0)
     )
     assert _disk(with_, 1000) - _disk(without, 1000) == 4 * 1000 * len(with_.snapshots.widths)
+
+
+@pytest.mark.parametrize(
+    ("seen", "width"), [(14_000, 24), (59_000, 32), (190_000, 48), (10**7, 64)]
+)
+def test_a_short_budget_narrows_the_network(source, monkeypatch, tmp_path, seen, width):
+    """Fails if the width does not follow the samples that fit, or is chosen where it was said."""
+    speeds = []
+
+    def speed(recipe, data, order, teacher):
+        speeds.append(recipe.network.width)
+        return seen / 1000.0, 1000
+
+    monkeypatch.setattr(planning, "_speed", speed)
+    recipe = altered(Recipe(), {"data.source": str(source), "measuring.every": -1})
+    order = Order(budget=1000.0, fit=True, threads=1)
+    assert planned(recipe, order).recipe.network == replace(recipe.network, width=width)
+    assert speeds == ([64] if width == 64 else [64, width])  # its own speed gives the length
+    left = planned(recipe, replace(order, fit=False)).recipe.network
+    assert left == recipe.network
+    small = altered(recipe, {"network.width": 16})
+    assert planned(small, order).recipe.network.width == 16  # never wider than asked
+    dit = altered(recipe, {"network": "dit"})
+    assert planned(dit, order).recipe.network == dit.network
+
+
+def test_a_run_of_a_fitted_width_is_told_and_resumed(source, monkeypatch, tmp_path):
+    """Fails if the choice is silent, or the same command refuses its own run afterwards."""
+    monkeypatch.setattr(planning, "WIDTHS", ((10**9, 8),))
+    net = replace(NET, width=16)
+    recipe = replace(tiny(source), network=net)
+    order = Order(budget=1.0, fit=True, threads=1)
+    told = [report.notice for report in training(recipe, tmp_path / "run", order)]
+    assert any("network.width 8 suits the time given" in line for line in told)
+    assert read_recipe(tmp_path / "run" / "recipe.toml").network == replace(net, width=8)
+    again = [report.notice for report in training(recipe, tmp_path / "run", order)]
+    assert any("already finished" in line for line in again)
+    with pytest.raises(BadInput, match=r"network\.width is 8, asked 16"):
+        train(recipe, tmp_path / "run", replace(order, fit=False))

@@ -46,7 +46,7 @@ def start(
 
     folder, told = to or Path(f"unmist-{Path(data).stem}"), _quiet if json else note
     told(f"1 of 3: training on {data} for {clock(seconds(budget))}, in {folder}")
-    _train(data, folder, Order(budget=seconds(budget), fresh=fresh), seed, json=json)
+    _train(data, folder, Order(budget=seconds(budget), fit=True, fresh=fresh), seed, json=json)
     told(f"2 of 3: drawing {COUNT} samples")
     places = {"model": folder, **_drawings(load(folder), folder, seed)}
     told("3 of 3: writing the model card")

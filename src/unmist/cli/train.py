@@ -27,7 +27,8 @@ class What:
     recipe
         A recipe file (TOML) to begin from.
     size
-        tiny, small, medium or large: the one dial of the network.
+        tiny, small, medium or large: the one dial of the network. Where nothing is said of the
+        network, a short --budget gets a narrower one.
     set
         One setting of the recipe, as in network.width=96; may be repeated.
     on
@@ -48,6 +49,12 @@ class What:
     on: str = ""
     codec: str = ""
     seed: int | None = None
+
+    @property
+    def fit(self) -> bool:
+        """Whether nothing was said of the network, so that a budget may choose its width."""
+        named = any(pair.split("=")[0].strip().startswith("network") for pair in self.set)
+        return self.recipe is None and self.size is None and not named
 
     def recipe_for(self, data: str | None) -> "Recipe":
         """The recipe these flags ask for. Raises BadInput."""
@@ -82,8 +89,8 @@ class Way:
     fresh: bool = False
     accept: tuple[str, ...] = ()
 
-    def order(self) -> "Order":
-        """For the workflow. Raises BadInput."""
+    def order(self, *, fit: bool = False) -> "Order":
+        """For the workflow; fit: the network may be. Raises BadInput."""
         from unmist.base.faults import BadInput
         from unmist.base.kinds import did_you_mean
         from unmist.workflows.train import Order
@@ -94,6 +101,7 @@ class Way:
                 raise BadInput(f"'{word[:40]}' cannot be accepted", where="--accept", mend=mend)
         return Order(
             budget=None if self.budget is None else seconds(self.budget),
+            fit=fit and self.start is None,
             start=self.start,
             fresh=self.fresh,
             accept_drift="drift" in self.accept,
@@ -131,7 +139,7 @@ def train(
     what, way = what or What(), way or Way()
     if classifier is not None:
         return _classifier(classifier, way.order(), alone=data is None, json=json)
-    order, recipe = way.order(), what.recipe_for(data)
+    order, recipe = way.order(fit=what.fit), what.recipe_for(data)
     located(recipe.data.source)  # before a folder is made for the run
     if plan:
         show(planned(recipe, order), json=json)

@@ -8,6 +8,7 @@ from unmist.codecs.family import Codec
 from unmist.codecs.latent import Latent
 from unmist.codecs.pixels import Pixels
 from unmist.data.dataset import DataSet
+from unmist.networks.unet import UNet
 from unmist.run.given import like, settle
 from unmist.run.latents import with_unit
 from unmist.run.plain import to_plain
@@ -68,7 +69,9 @@ def _measuring(recipe: Recipe, data: DataSet) -> Measuring:
     return replace(asked, every=max(plan.batch, plan.samples // times) if worth else -1)
 
 
-def same_recipe(asked: Recipe, folder: Path, *, any_length: bool = False) -> None:
+def same_recipe(
+    asked: Recipe, folder: Path, *, any_length: bool = False, any_width: bool = False
+) -> None:
     """Refuse to resume under another recipe; what was measured at the start does not count."""
     there = read_recipe(folder / "recipe.toml")
     asked = replace(asked, shape=there.shape, saving=there.saving)
@@ -80,6 +83,9 @@ def same_recipe(asked: Recipe, folder: Path, *, any_length: bool = False) -> Non
     if any_length:  # a time budget became a length when the run began
         plan = replace(asked.training, samples=there.training.samples)
         asked = replace(asked, training=plan)
+    net, began = asked.network, there.network
+    if any_width and isinstance(net, UNet) and isinstance(began, UNet):  # as it suited the budget
+        asked = replace(asked, network=replace(net, width=began.width))
     ours, theirs = to_plain(asked, FAMILIES), to_plain(there, FAMILIES)
     for path in _differences(ours, theirs, "recipe"):
         raise BadInput(

@@ -57,7 +57,7 @@ def coded(
         return recipe, order
     place = to / CODEC
     if (to / "recipe.toml").exists() and not order.fresh:
-        same_recipe(recipe, to, any_length=order.budget is not None)
+        same_recipe(recipe, to, any_length=order.budget is not None, any_width=order.fit)
     else:
         cleared(to, fresh=order.fresh)
         if order.fresh:

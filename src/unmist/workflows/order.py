@@ -18,12 +18,14 @@ __all__ = ["Order", "machine_of", "opened"]
 class Order:
     """What is asked for beside the recipe.
 
-    budget: seconds, turned into a length once; start: a model to begin from; fresh: throw an
-    earlier run in the folder away; accept_drift, accept_rounding: go on although data or machine
+    budget: seconds, turned into a length once; fit: a U-Net narrower than the recipe's where the
+    budget is too short for it; start: a model to begin from; fresh: throw an earlier run in the
+    folder away; accept_drift, accept_rounding: go on although data or machine
     changed; device: auto, cpu, cuda or mps; threads: 0 for all (a resumed run keeps its own).
     """
 
     budget: float | None = None
+    fit: bool = False
     start: Path | None = None
     fresh: bool = False
     accept_drift: bool = False

@@ -1,16 +1,13 @@
 """Training from data to a model, stopped and resumed at any instant (slides 3 and 4)."""
 
-import resource
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from unmist.base import files
-from unmist.core.denoiser import Denoiser
 from unmist.data.dataset import DataSet
 from unmist.run import averages, checkpoint
 from unmist.run.card import leave_card
@@ -18,11 +15,10 @@ from unmist.run.course import (
     Course,
     begin,
     cleared,
-    learner_of,
     resume,
     stored,
 )
-from unmist.run.given import given_of, settle
+from unmist.run.given import settle
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.parent import inheriting, parent_of
@@ -31,105 +27,14 @@ from unmist.run.settled import MEASURABLE, measured, same_recipe
 from unmist.run.stop import Stop, Stopped, stoppable
 from unmist.training.alarms import Alarm
 from unmist.training.loop import Stats
-from unmist.workflows.coding import coded, drafted
-from unmist.workflows.midway import HELD, LEAST, Midway, Referee, look, measure, referee, watched
+from unmist.workflows.coding import coded
+from unmist.workflows.midway import LEAST, Midway, Referee, look, measure, referee, watched
 from unmist.workflows.order import Order, machine_of, opened
+from unmist.workflows.planning import Estimate, fitted, planned
 from unmist.workflows.progress import Report, reported
 from unmist.workflows.teaching import teacher_of
 
 __all__ = ["Estimate", "Order", "Report", "opened", "planned", "reported", "train", "training"]
-
-SPARE = 0.05  # of a time budget: what is written beside checkpoints, a machine that slows down
-FORWARD = 3.0  # forward passes in the time of an update, about
-DISK = 2e8  # bytes a second to a disk that is waited for
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run would take, from a few measured updates; bytes and seconds."""
-
-    samples: int
-    seconds: float
-    speed: float
-    memory: int
-    disk: int
-    parameters: int
-    recipe: Recipe = field(repr=False)
-
-
-def planned(recipe: Recipe, order: Order) -> Estimate:
-    """What `--plan` shows: nothing is written."""
-    parent, data = parent_of(order.start, recipe), opened(recipe, order)
-    recipe = inheriting(recipe, parent)
-    before, recipe = drafted(recipe, data, order)
-    asked, recipe = recipe, measured(recipe, data)
-    speed, parameters = _speed(recipe, data, order, teacher_of(parent, recipe))
-    left = None if order.budget is None else max(order.budget - before, order.budget / 2)
-    samples = _length(asked, speed, parameters, left)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    recipe = replace(recipe, training=replace(recipe.training, samples=samples))
-    disk = _disk(recipe, parameters)
-    return Estimate(
-        samples,
-        before + samples / speed / (1 - SPARE) + _aside(asked, speed, parameters, samples),
-        speed,
-        peak,
-        disk,
-        parameters,
-        recipe,
-    )
-
-
-def _disk(recipe: Recipe, parameters: int) -> int:
-    """Two checkpoints of four tensors a weight and the averages followed, model, best, stored."""
-    plan = recipe.training
-    widths, main = recipe.snapshots.widths, recipe.average.width
-    followed = sum(width != main for width in widths) if recipe.snapshots.points else 0
-    kept = len(recipe.snapshots.times(plan.samples, plan.batch)) * len(widths)
-    return 4 * parameters * (2 * (4 + followed) + 1 + (recipe.measuring.every > 0) + kept)
-
-
-def _speed(
-    recipe: Recipe, data: DataSet, order: Order, teacher: Denoiser | None
-) -> tuple[float, int]:
-    """Samples a second of updates that are thrown away, after two to warm up; parameters."""
-    device = torch.device(machine_of(order).device)
-    learner = learner_of(recipe, data, given_of(recipe, data, device), teacher)
-    for _ in range(2):
-        learner.advance()
-    start, first = time.perf_counter(), learner.seen
-    while time.perf_counter() - start < 3 or learner.seen < first + 3 * recipe.training.batch:
-        learner.advance()
-    speed = (learner.seen - first) / (time.perf_counter() - start)
-    return speed, sum(p.numel() for p in learner.net.parameters())
-
-
-def _length(recipe: Recipe, speed: float, parameters: int, budget: float | None) -> int:
-    """Samples that fit into so many seconds beside all that is not training; half of them always.
-
-    `recipe` as it was asked for, its saving points not yet filled in.
-    """
-    batch = recipe.training.batch
-    if budget is None:
-        return recipe.training.samples
-    aside = _aside(recipe, speed, parameters, int(budget * speed))
-    left = max(budget * (1 - SPARE) - aside, budget / 2)
-    return max(1, int(left * speed / batch)) * batch
-
-
-def _aside(recipe: Recipe, speed: float, parameters: int, samples: int) -> float:
-    """Seconds of looks (25 samples of 12 calls), held-out losses and checkpoints of a run."""
-    saving, forward = recipe.saving, FORWARD * speed
-    followed = 4 + sum(width != recipe.average.width for width in recipe.snapshots.widths)
-
-    def times(every: int, share: int) -> float:
-        return samples / every if every else share
-
-    return (
-        times(saving.look, 10) * 25 * 12 / forward
-        + times(saving.held, 10) * HELD / forward
-        + times(saving.checkpoint, 20) * 4 * parameters * (followed + 1) / DISK
-    )
 
 
 def training(recipe: Recipe, to: Path | str, order: Order | None = None) -> Iterator[Report]:
@@ -176,7 +81,7 @@ def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model
     for place in ("weights", averages.AVERAGES, "looks"):
         files.swept(to / place)
     if (to / "recipe.toml").exists() and not order.fresh:
-        same_recipe(recipe, to, any_length=order.budget is not None)
+        same_recipe(recipe, to, any_length=order.budget is not None, any_width=order.fit)
         machine = machine_of(order, threads_of(to))
         return resume(
             to,
@@ -188,12 +93,12 @@ def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model
         )
     cleared(to, fresh=order.fresh)
     machine = machine_of(order)
+    notices: tuple[str, ...] = ()
     if order.budget is not None:
-        speed, parameters = _speed(measured(recipe, data), data, order, teacher)
-        samples = _length(recipe, speed, parameters, order.budget)
-        plan = replace(recipe.training, samples=samples)
-        recipe = replace(recipe, training=plan)
-    return begin(to, measured(recipe, data), data, machine, parent, teacher)
+        recipe, notices = fitted(recipe, to, data, order, teacher)
+    course = begin(to, measured(recipe, data), data, machine, parent, teacher)
+    course.notices += notices
+    return course
 
 
 def threads_of(folder: Path) -> int:
