@@ -44,6 +44,7 @@ COMMANDS = {
     "average": Command(
         "unmist.cli.average:average", "Choose the length of the weights' average after training."
     ),
+    "pack": Command("unmist.cli.pack:pack", "Copy a model alone, to be given away."),
     "evaluate": Command(
         "unmist.cli.evaluate:evaluate", "Measure a model: distance, coverage, copies."
     ),

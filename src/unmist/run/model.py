@@ -20,6 +20,7 @@ from unmist.core.student import Interval
 from unmist.nn.seeded import seeded
 from unmist.run.codec import CODEC, opened_codec
 from unmist.run.recipe import Recipe, read_recipe
+from unmist.run.shipped import home_of, shipped
 from unmist.run.weights import frozen
 
 __all__ = [
@@ -207,19 +208,23 @@ def with_codec(recipe: Recipe, folder: Path) -> Recipe:
     return replace(recipe, codec=opened_codec(codec, folder / CODEC))
 
 
+def _named(names: tuple[str, ...]) -> str:
+    return f", or a model that comes with unmist: {', '.join(names)}" if names else ""
+
+
 def load(folder: Path | str, device: str = "cpu", *, weights: str = "last") -> Model:
     """A model from its run folder: `recipe.toml` and `weights/`. Nothing is unpickled.
 
-    weights: last, best (by a measure during training) or the name of another file there, as
-    averaged-0.03. Raises BadInput where there is no model, or where file and recipe do not belong
-    together.
+    folder: a run's, or the name of a model that comes with the package, as emoji. weights: last,
+    best (by a measure during training) or the name of another file there, as averaged-0.03. Raises
+    BadInput where there is no model, or where file and recipe do not belong together.
     """
-    folder = Path(folder)
+    folder = home_of(Path(folder))
     if not (folder / "recipe.toml").is_file():
         raise BadInput(
             "no model is here (recipe.toml is missing)",
             where=folder,
-            mend="give the folder that `unmist train` wrote",
+            mend=f"give the folder that `unmist train` wrote{_named(shipped())}",
         )
     recipe, path = read_recipe(folder / "recipe.toml"), weights_path(folder, weights)
     recipe = with_codec(recipe, folder)

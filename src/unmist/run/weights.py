@@ -39,7 +39,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: object) -> None:
     """Copy tensors into a module, which keeps its device and memory layout.
 
-    Names, shapes and dtypes must agree; BadInput names the first tensor that does not.
+    Names, shapes and dtypes must agree, but that float16 on disk fills float32; BadInput names the
+    first tensor that does not.
     """
     expected = module.state_dict()
     mend = "the file belongs to another network or recipe"
@@ -49,6 +50,8 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: object) -> Non
         raise BadInput(f"tensor '{name}' has no place in this network", where=where, mend=mend)
     for name, wanted in expected.items():
         given = tensors[name]
+        if given.dtype == torch.float16 and wanted.dtype == torch.float32:
+            tensors = {**tensors, name: (given := given.float())}
         if (given.shape, given.dtype) != (wanted.shape, wanted.dtype):
             what = f"tensor '{name}' is {_form(given)}, this network wants {_form(wanted)}"
             raise BadInput(what, where=where, mend=mend)

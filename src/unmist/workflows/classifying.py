@@ -23,6 +23,7 @@ from unmist.run.guide import CLASSIFIER, GUIDE, HIGH, LOW, accuracies, keep_clas
 from unmist.run.latents import rows_of
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
+from unmist.run.shipped import refuse_shipped
 from unmist.run.stop import stoppable
 from unmist.training.classify import Classifying, told_at
 from unmist.training.ema import Average
@@ -55,6 +56,7 @@ def classifying(folder: Path | str, order: Order | None = None) -> Iterator[Repo
     data have no labels, Stopped where a signal asked for it.
     """
     order, model = order or Order(), load(folder)
+    refuse_shipped(model.folder)
     data = opened(model.recipe, order)
     if data.labels is None:
         mend = "classifier guidance needs data with labels"

@@ -20,6 +20,7 @@ from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Data
+from unmist.run.shipped import refuse_shipped
 from unmist.run.story import read_story
 from unmist.workflows.blocks import (
     Block,
@@ -233,6 +234,7 @@ def _of_model(model: Model, asked: Asked) -> tuple[_Task, DataSet]:
     reference = reference or Reference(own)
     shot = replace(checked_shot(whole_shot(model, asked.shot)), count=1)
     place = asked.to or model.folder
+    refuse_shipped(place)
     count = COUNT if asked.count is None else asked.count
     drawn = Drawn(model.folder, model.digest, shot)
     task = _Task(model.name, drawn, reference, model.digest, count, place, model, asked)

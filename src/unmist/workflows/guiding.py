@@ -22,6 +22,7 @@ from unmist.run.given import given_of
 from unmist.run.guide import GUIDE, Led, write_scale
 from unmist.run.model import Model
 from unmist.run.picture import save_picture
+from unmist.run.shipped import refuse_shipped
 from unmist.workflows.blocks import Reference
 from unmist.workflows.judging import Judge, names_classes
 from unmist.workflows.plots import plotted
@@ -212,6 +213,7 @@ def tuning_scale(
 
     Leaves guide/scale.json and guide/scale.png in the model's folder. Raises BadInput.
     """
+    refuse_shipped(model.folder)
     if not scales or not all(map(math.isfinite, scales)):
         raise BadInput("no scales to measure", where="--scales", mend="as in --scales 0,1,2,4")
     if model.recipe.student is not None:

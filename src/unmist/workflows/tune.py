@@ -15,6 +15,7 @@ from unmist.core.plan import descend
 from unmist.nn.memory import keep_freed_memory
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
+from unmist.run.shipped import refuse_shipped
 from unmist.run.tuned import Tuned, keep_tuned, tuned_of
 from unmist.training.tune import Candidate, Paths, candidates, compared, errors, fine_paths, walked
 from unmist.workflows.guided import Guiding, guided, whole_guide
@@ -68,6 +69,7 @@ def tuning(
     whose plan is its own.
     """
     asked, model = asked or Tuning(), load(folder, device, weights=weights)
+    refuse_shipped(model.folder)
     if model.recipe.student is not None:
         mend = "tune the model it was made from"
         raise BadInput("a student's plan is its own", where=model.folder, mend=mend)
