@@ -214,8 +214,9 @@ def constant(step, share):
     return 1e-4
 
 
-# a quarter of the documented widths; and as many parameters as our default network (4.3 M)
-WIDTHS, EQUAL = (32, 32, 64, 128), (32, 64, 64, 128)
+# a quarter of the documented widths; as many parameters as our default network (4.3 M); the
+# narrowest that its group norms of 32 take
+WIDTHS, EQUAL, NARROW = (32, 32, 64, 128), (32, 64, 64, 128), (32, 32, 64)
 
 PEERS = {
     "diffusers": Kind(
@@ -237,6 +238,14 @@ PEERS = {
     "ddp-small": Kind(
         "denoising-diffusion-pytorch, defaults, dim 32 for this picture size",
         lambda size: Ddp(size, 32, (1, 2, 4)), 16, constant, "DDIM",
+    ),
+    "ddp-tuned": Kind(
+        "denoising-diffusion-pytorch, dim 32, rate and batch tuned by us",
+        lambda size: Ddp(size, 32, (1, 2, 4)), 32, tuned, "DDIM",
+    ),
+    "narrow": Kind(
+        "diffusers, tuned by us, three levels 32/32/64",
+        lambda size: Diffusers(size, NARROW, tuned=True), 32, tuned, "DPM-Solver++ 2M",
     ),
 }  # fmt: skip
 

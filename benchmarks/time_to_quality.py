@@ -261,7 +261,7 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--minutes", default="4,12")
     parser.add_argument("--seeds", default="0,1")
-    parser.add_argument("--peers", default="diffusers,tuned,equal,ddp-small")
+    parser.add_argument("--peers", default="diffusers,tuned,narrow,equal,ddp-small,ddp-tuned")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--told", type=float, default=1.0, help="share of the time that our run is told it has"

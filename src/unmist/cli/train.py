@@ -180,6 +180,8 @@ def show(estimate: "Estimate", *, json: bool) -> None:
     print(
         f"{estimate.samples} samples in {clock(estimate.seconds)} at {estimate.speed:.0f} a second"
     )
-    print(f"{estimate.parameters} parameters, samples of shape {estimate.recipe.shape}")
+    width = getattr(estimate.recipe.network, "width", None)
+    wide = "" if width is None else f" at width {width}"
+    print(f"{estimate.parameters} parameters{wide}, samples of shape {estimate.recipe.shape}")
     print(f"memory {memory(estimate.memory)}, disk {memory(estimate.disk)}")
     print("nothing was written")
