@@ -89,3 +89,18 @@ def test_what_has_no_number_in_json_is_told_as_text(tmp_path, capsys):
     assert main(["look", "schedules", "flow", *where]) == 0
     stops = json.loads(capsys.readouterr().out)["schedules"]["flow"]["stops"]
     assert (stops[0]["log_snr"], stops[0]["log_snr_text"]) == (None, "-inf")
+
+
+def test_rates_are_drawn_and_said(tmp_path, capsys):
+    # fails if the suggestion is not what is drawn and printed, or few updates are let through
+    place = tmp_path / "rates.png"
+    small = ["--set", "network.width=8", "--set", "network.levels=[1,2]", "--to", str(place)]
+    small += ["--set", "network.blocks=[1,1]", "--set", "network.attention=[]"]
+    assert main(["look", "rates", "digits", "--updates", "50", "--json", *small]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["chosen"] == told["least"] / 4
+    assert 1e-5 < told["chosen"] < 0.1
+    assert [round(one["rate"], 9) for one in told["tried"][:2]] == [1e-5, 1.2649e-5]
+    assert read_settings(place)["kind"] == "rates"
+    assert main(["look", "rates", "digits", "--updates", "9", *small]) == 2
+    assert "--updates: 9 updates; 50 or more" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`unmist look`: data, runs, pictures; `look noise IMAGE`; `look schedules`."""
+"""`unmist look`: data, runs, pictures; `look noise IMAGE`; `look schedules`; `look rates DATA`."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from cyclopts import App, Parameter
 
 from unmist.cli.output import emit, note, plain
+from unmist.cli.train import What
 
 if TYPE_CHECKING:
     from unmist.workflows.look_noise import Column
     from unmist.workflows.look_run import RunLook
     from unmist.workflows.look_schedules import CurveOf, Stop
 
-__all__ = ["Plan", "app", "look", "noise", "schedules"]
+__all__ = ["Plan", "app", "look", "noise", "rates", "schedules"]
 
 app = App(name="look")
 
@@ -27,7 +28,7 @@ def look(
 ) -> int:
     """Look at a data set, a run, or the settings of a picture.
 
-    A folder or file called "noise" or "schedules" is meant as ./noise, ./schedules.
+    A folder or file called "noise", "schedules" or "rates" is meant as ./noise and the like.
 
     Parameters
     ----------
@@ -229,3 +230,44 @@ def _curves(names: tuple[str, ...], plan: Plan, to: Path) -> dict[str, "CurveOf"
     told = {"kind": "schedules", "schedules": list(curves), "sampling": sampling}
     save_picture(to, drawn_curves(curves), told)
     return curves
+
+
+@app.command
+def rates(
+    data: str | None = None, /, *, what: What | None = None, updates: int = 200,
+    to: Path = Path("rates.png"), json: bool = False,
+) -> int:  # fmt: skip
+    """Which learning rate suits a recipe and its data: the loss while the rate rises.
+
+    Takes the flags of `unmist train` that say what is trained; the updates are thrown away.
+
+    Parameters
+    ----------
+    data
+        As for train.
+    updates
+        How many, 50 or more.
+    to
+        The .png to write.
+    json
+        Print one JSON object on stdout.
+    """
+    from unmist.base.faults import BadInput
+    from unmist.data.opening import located
+    from unmist.run.picture import save_picture
+    from unmist.workflows.look_rates import drawn_rates, find_rate
+
+    if updates < 50:
+        raise BadInput(f"{updates} updates", where="--updates", mend="50 or more")
+    recipe = (what or What()).recipe_for(data)
+    located(recipe.data.source)
+    found, now = find_rate(recipe, updates=updates), recipe.optimizer.rate
+    save_picture(to, drawn_rates(found, now), {"kind": "rates", "data": recipe.data.source})
+    if json:
+        emit({"picture": to, "rate": now, **asdict(found)})
+        return 0
+    broke = "not reached" if found.broken is None else f"{found.broken:.2g}"
+    print(f"least loss at {found.least:.2g}, divergence at {broke}; the recipe has {now:.2g}")
+    print(f"suggested: --set optimizer.rate={found.chosen:.2g}")
+    print(f"picture: {to}")
+    return 0

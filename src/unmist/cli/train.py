@@ -180,8 +180,10 @@ def show(estimate: "Estimate", *, json: bool) -> None:
     print(
         f"{estimate.samples} samples in {clock(estimate.seconds)} at {estimate.speed:.0f} a second"
     )
-    width = getattr(estimate.recipe.network, "width", None)
-    wide = "" if width is None else f" at width {width}"
+    from unmist.networks.unet import UNet
+
+    net = estimate.recipe.network
+    wide = f" at width {net.width}" if isinstance(net, UNet) else ""
     print(f"{estimate.parameters} parameters{wide}, samples of shape {estimate.recipe.shape}")
     print(f"memory {memory(estimate.memory)}, disk {memory(estimate.disk)}")
     print("nothing was written")
