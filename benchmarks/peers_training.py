@@ -240,8 +240,8 @@ PEERS = {
         lambda size: Ddp(size, 32, (1, 2, 4)), 16, constant, "DDIM",
     ),
     "ddp-tuned": Kind(
-        "denoising-diffusion-pytorch, dim 32, rate and batch tuned by us",
-        lambda size: Ddp(size, 32, (1, 2, 4)), 32, tuned, "DDIM",
+        "denoising-diffusion-pytorch, dim 32, rate tuned by us",
+        lambda size: Ddp(size, 32, (1, 2, 4)), 16, tuned, "DDIM",
     ),
     "narrow": Kind(
         "diffusers, tuned by us, three levels 32/32/64",
