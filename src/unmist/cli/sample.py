@@ -140,10 +140,14 @@ class Onward:
         A model trained --on small, which enlarges them.
     augment
         With --then: the noise with which it is told of them, in units of 127.5 levels.
+    as
+        Also write each sample as: of clips webp, gif or mp4; of volumes npy, nii, nii.gz, or obj or
+        stl, the closed surface at half full; of anything else npy.
     """
 
     then: Path | None = None
     augment: float = 0.1
+    as_: Annotated[str, Parameter(name="--as")] = ""
 
     def drawn(self, model: "Model", shot: "Shot", *, film: bool) -> "Samples":
         """The samples, of both models where there are two. Raises BadInput."""
@@ -187,8 +191,9 @@ def sample(
     for doubt in _doubts(loaded, shot):
         note(f"note: {doubt}")
     onward = onward or Onward()
+    _check_as(loaded, onward, place)
     samples = onward.drawn(loaded, shot, film=film)
-    written = _written(samples, shot, place, film=film)
+    written = _written(samples, shot, place, onward.as_, film=film)
     if json:
         emit({"settings": samples.settings, "count": len(samples.pixels), **vars(written)})
     else:
@@ -231,14 +236,26 @@ def _led_at(model: "Model", shot: "Shot", *, own: bool) -> str:
     return f"guided at scale {kept.scale:g}, as measured for this model{other}; else say --scale"
 
 
-def _written(samples: "Samples", shot: "Shot", place: Path, *, film: bool) -> "Written":
+def _check_as(model: "Model", onward: Onward, place: Path) -> None:
+    """What --as asks, before anything is drawn. Raises BadInput."""
+    from unmist.run.export import check_export
+
+    if not onward.as_:
+        return
+    if place.suffix.lower() == ".png" and not place.is_dir():
+        mend = "name a folder with --to"
+        raise BadInput("one picture has no other files", where="--as", mend=mend)
+    check_export(onward.as_, model.shape, time=model.recipe.time)
+
+
+def _written(samples: "Samples", shot: "Shot", place: Path, kind: str, *, film: bool) -> "Written":
     from unmist.workflows import gallery
 
     if place.suffix.lower() == ".png" and not place.is_dir():
         written = gallery.Written(grid=gallery.save_grid(samples, place))
         movie = place.with_suffix(".webp")
     else:
-        written, movie = gallery.save_samples(samples, shot, place), place / "denoising.webp"
+        written, movie = gallery.save_samples(samples, shot, place, kind), place / "denoising.webp"
     return gallery.with_film(written, gallery.save_denoising(samples, movie)) if film else written
 
 

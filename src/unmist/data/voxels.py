@@ -11,7 +11,7 @@ from unmist.data.mesh import Mesh
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["MARGIN", "surface", "voxelised"]
+__all__ = ["MARGIN", "marching", "surface", "voxelised"]
 
 MARGIN = 1.5  # cells kept free at either end of the longest side
 SWELL = 0.5**0.5  # cells that matter grows by: see `voxelised`
@@ -119,7 +119,7 @@ def _enclosed(solid: np.ndarray) -> np.ndarray:
     """
     floor = int(np.flatnonzero(solid.any((0, 2)))[-1]) + 1
     free = np.pad(~solid[:, :floor], ((1, 1), (1, 0), (1, 1)), constant_values=True)
-    parts = _skimage().label(free, connectivity=1)
+    parts = marching().label(free, connectivity=1)
     enclosed = np.zeros_like(solid)
     enclosed[:, :floor] = (parts != parts[0, 0, 0])[1:-1, 1:, 1:-1]
     return enclosed
@@ -135,7 +135,7 @@ def surface(volume: np.ndarray, level: float = 127.5) -> Mesh:
     padded = np.pad(volume.astype(np.float32), 1)
     if not padded.max() > level:
         raise BadInput("is empty: nothing is half full", where="surface", mend="draw another")
-    found, triangles, _, _ = _skimage().marching_cubes(padded, level, method="lewiner")
+    found, triangles, _, _ = marching().marching_cubes(padded, level, method="lewiner")
     middle = (np.array(padded.shape) - 1) / 2
     depth, height, width = (found - middle).T
     return Mesh(
@@ -143,8 +143,8 @@ def surface(volume: np.ndarray, level: float = 127.5) -> Mesh:
     )
 
 
-def _skimage() -> "ModuleType":
-    """skimage.measure, loaded late."""
+def marching() -> "ModuleType":
+    """skimage.measure, loaded late. BadInput where it is not there."""
     try:
         from skimage import measure
     except ImportError:

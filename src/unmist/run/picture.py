@@ -130,15 +130,16 @@ def save_picture(path: Path, picture: np.ndarray, settings: dict[str, object]) -
 
 
 def save_film(
-    path: Path, frames: Sequence[np.ndarray], settings: dict[str, object], *, pause: int = 90
-) -> None:
+    path: Path, frames: Sequence[np.ndarray], settings: dict[str, object], *,
+    pause: int = 90, last: int = 2000,
+) -> None:  # fmt: skip
     """Write frames (1 or 3, h, w) as a looping WebP (lossless) or GIF, `pause` ms each.
 
-    The last frame stands two seconds. Raises CannotWrite, and BadInput for another suffix.
+    The last frame stands `last` ms (0: as the others). Raises CannotWrite, and BadInput for another
+    suffix.
     """
     images = [as_image(frame).convert("RGB") for frame in frames]
-    last = len(images) - 1
-    pauses = [2000 if number == last else pause for number in range(len(images))]
+    pauses = [pause] * (len(images) - 1) + [last or pause]
     more = {"save_all": True, "append_images": images[1:], "duration": pauses, "loop": 0}
     told = settings_text(settings)
     with _room(path, (".webp", ".gif")) as beside:

@@ -187,7 +187,8 @@ class Recipe:
     """Everything needed to repeat a run. `shape` and `codec` are measured when it starts.
 
     conditions: what the network is told of each sample, by name, and what is open in them; coding:
-    how the codec is taught, where it is one of latents (None: as by default).
+    how the codec is taught, where it is one of latents (None: as by default); time: whether the
+    first axis of a sample is time, measured too.
     """
 
     data: Data = field(default_factory=Data)
@@ -210,6 +211,7 @@ class Recipe:
     shape: tuple[int, ...] = ()
     codec: Codec | None = None
     coding: Coding | None = None
+    time: bool = False
 
     @property
     def inner(self) -> tuple[int, ...]:

@@ -32,7 +32,8 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
         look=every(saving.look, 10),
         held=every(saving.held, 10),
     )
-    recipe = settle(replace(recipe, shape=data.shape, codec=codec, saving=points), data)
+    recipe = replace(recipe, shape=data.shape, codec=codec, saving=points, time=data.time)
+    recipe = settle(recipe, data)
     return replace(recipe, measuring=_measuring(recipe, data))
 
 
@@ -74,7 +75,7 @@ def same_recipe(
 ) -> None:
     """Refuse to resume under another recipe; what was measured at the start does not count."""
     there = read_recipe(folder / "recipe.toml")
-    asked = replace(asked, shape=there.shape, saving=there.saving)
+    asked = replace(asked, shape=there.shape, saving=there.saving, time=there.time)
     asked = replace(asked, codec=_like(asked.codec, there.codec))
     asked = replace(asked, conditions=like(asked.conditions, there.conditions))
     if asked.measuring.every == 0:  # chosen from the length when the run began

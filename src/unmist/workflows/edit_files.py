@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from unmist.run.picture import flat, grid, save_film, save_picture
+from unmist.run.picture import grid, save_film, save_picture
+from unmist.run.views import stills
 from unmist.workflows.gallery import Written, zoom_for
 from unmist.workflows.sample import Samples, Shot
 
@@ -13,7 +14,8 @@ __all__ = ["save_edit"]
 def save_edit(samples: Samples, shot: Shot, folder: Path, verb: str) -> Written:
     """`verb-seed-number.png`, a grid where there are several, `blend.webp` for a blend."""
     pictures, name = [], f"{verb}-{shot.seed}"
-    for number, picture in enumerate(flat(samples.pixels), start=shot.first):
+    shown = stills(samples.pixels, time=samples.time)
+    for number, picture in enumerate(shown, start=shot.first):
         path = folder / f"{name}-{number:06}.png"
         save_picture(path, picture, {**samples.settings, "sample": number, "kind": "edit"})
         pictures.append(path)
@@ -21,12 +23,12 @@ def save_edit(samples: Samples, shot: Shot, folder: Path, verb: str) -> Written:
     if len(pictures) < 2:
         return written
     told = {**samples.settings, "count": len(pictures), "kind": "edit"}
-    zoom, whole = zoom_for(flat(samples.pixels[:1])), folder / f"{name}-grid.png"
-    save_picture(whole, grid(samples.pixels, zoom=zoom), told)
+    zoom, whole = zoom_for(shown[:1]), folder / f"{name}-grid.png"
+    save_picture(whole, grid(shown, zoom=zoom), told)
     written = replace(written, grid=whole)
     if verb != "blend":
         return written
     film = folder / f"{name}.webp"
-    frames = [grid(frame[None], zoom=zoom) for frame in flat(samples.pixels)]
+    frames = [grid(frame[None], zoom=zoom) for frame in shown]
     save_film(film, frames, told)
     return replace(written, film=film)

@@ -8,8 +8,10 @@ import numpy as np
 
 from unmist.base import files
 from unmist.core.walk import State
+from unmist.run.export import check_export, export
 from unmist.run.model import Model
-from unmist.run.picture import flat, grid, save_film, save_picture
+from unmist.run.picture import grid, save_film, save_picture
+from unmist.run.views import moving, stills
 from unmist.workflows.sample import Samples, Shot, drained, settings_of
 from unmist.workflows.wishes import own_wish
 
@@ -27,6 +29,7 @@ class Written:
     grid: Path | None = None
     film: Path | None = None
     array: Path | None = None
+    exported: tuple[Path, ...] = ()
 
 
 def developed(
@@ -45,7 +48,8 @@ def developed(
             yield start, state
 
     pixels, calls = drained(model, filmed())
-    return Samples(pixels, settings_of(model, shot, calls), calls, tuple(frames))
+    settings, time = settings_of(model, shot, calls), model.recipe.time
+    return Samples(pixels, settings, calls, tuple(frames), time)
 
 
 def _frame(model: Model, state: State) -> np.ndarray:
@@ -55,28 +59,47 @@ def _frame(model: Model, state: State) -> np.ndarray:
     at = state.level if state.level.shape == () else state.level[:FILMED]
     at = at.like(x)
     seen = x / (at.alpha**2 + at.sigma**2).sqrt()
-    sides = [flat(model.codec.decode(part).cpu().numpy()) for part in (seen, mean)]
+    decoded = (model.codec.decode(part).cpu().numpy() for part in (seen, mean))
+    sides = [stills(part, time=model.recipe.time) for part in decoded]
     return np.concatenate(sides, axis=3)
 
 
-def save_samples(samples: Samples, shot: Shot, folder: Path) -> Written:
+def save_samples(samples: Samples, shot: Shot, folder: Path, kind: str = "") -> Written:
     """Each sample as `seed-number.png`, and a grid of all where there is more than one.
 
     Data that are no pictures (lines, volumes, clips, other channels) are kept as `samples.npy`
-    beside the pictures that show them.
+    beside the pictures that show them; clips and volumes also move, in `moving.webp`. kind: write
+    each sample as `seed-number.KIND` too (`run.export`). Raises BadInput before anything is written
+    where that cannot be.
     """
-    pictures = []
-    for number, picture in enumerate(flat(samples.pixels), start=shot.first):
-        path = folder / f"{shot.seed}-{number:06}.png"
-        save_picture(path, picture, {**_of(samples, number), "kind": "sample"})
-        pictures.append(path)
+    pixels, time = samples.pixels, samples.time
+    if kind:
+        check_export(kind, pixels.shape[1:], time=time)
+    pictures, exported = [], []
+    for number, picture in enumerate(stills(pixels, time=time), start=shot.first):
+        told, name = {**_of(samples, number), "kind": "sample"}, f"{shot.seed}-{number:06}"
+        save_picture(folder / f"{name}.png", picture, told)
+        pictures.append(folder / f"{name}.png")
+        path = folder / f"{name}.{kind}"
+        if kind and export(path, pixels[number - shot.first], told):
+            exported.append(path)
     whole = save_grid(samples, folder / "grid.png") if len(pictures) > 1 else None
     array = None
-    if samples.pixels.ndim != 4 or samples.pixels.shape[1] not in (1, 3):
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
         array = folder / "samples.npy"
         with files.whole(array) as beside:
-            np.save(beside, samples.pixels)
-    return Written(tuple(pictures), whole, None, array)
+            np.save(beside, pixels)
+    film = _save_moving(samples, folder / "moving.webp") if pixels.ndim == 5 else None
+    return Written(tuple(pictures), whole, film, array, tuple(exported))
+
+
+def _save_moving(samples: Samples, path: Path) -> Path:
+    """The first few clips or volumes side by side, moving."""
+    shown = moving(samples.pixels[:FILMED], time=samples.time)
+    zoom = zoom_for(shown[0])
+    told = {**samples.settings, "count": len(shown[0]), "kind": "moving"}
+    save_film(path, [grid(frame, zoom=zoom) for frame in shown], told, pause=100, last=0)
+    return path
 
 
 def _of(samples: Samples, number: int) -> dict[str, object]:
@@ -88,9 +111,10 @@ def _of(samples: Samples, number: int) -> dict[str, object]:
 
 def save_grid(samples: Samples, path: Path) -> Path:
     """All samples in one picture, whose settings repeat them all; one alone as it is."""
-    zoom = zoom_for(flat(samples.pixels[:1])) if len(samples.pixels) > 1 else 1
+    shown = stills(samples.pixels, time=samples.time)
+    zoom = zoom_for(shown[:1]) if len(shown) > 1 else 1
     told = {**samples.settings, "count": len(samples.pixels), "kind": "grid"}
-    save_picture(path, grid(samples.pixels, zoom=zoom), told)
+    save_picture(path, grid(shown, zoom=zoom), told)
     return path
 
 
@@ -116,6 +140,6 @@ def with_film(written: Written, film: Path) -> Written:
 
 def written_paths(written: Written) -> Iterator[Path]:
     """All of them, the most telling first."""
-    for path in (written.grid, written.film, written.array, *written.pictures):
+    for path in (written.grid, written.film, written.array, *written.exported, *written.pictures):
         if path is not None:
             yield path

@@ -27,6 +27,7 @@ from unmist.run.latents import rows_of
 from unmist.run.model import denoiser_of
 from unmist.run.picture import grid, save_picture
 from unmist.run.recipe import Recipe
+from unmist.run.views import stills
 from unmist.training.alarms import Alarm, Judged, copying, lost, twins
 from unmist.training.held import HeldLoss, binned, held_rows
 from unmist.training.loop import Batches
@@ -256,9 +257,9 @@ def watched(course: Course) -> tuple[HeldLoss | None, list[Alarm]]:
 
 
 def look(course: Course, count: int = 25) -> Path | None:
-    """A grid of samples at fixed seeds from the averaged weights, two-dimensional data only."""
+    """A grid of samples at fixed seeds from the averaged weights; lines of values have none."""
     recipe = course.recipe
-    if len(recipe.shape) != 3 or recipe.codec is None:
+    if len(recipe.shape) < 3 or recipe.codec is None:
         return None
     cond = shown(course.data, course.given, count)
     pixels = draw(course.learner.ema, recipe, count, 12, "look", cond).numpy()
@@ -270,5 +271,5 @@ def look(course: Course, count: int = 25) -> Path | None:
     path = course.folder / "looks" / f"{course.learner.seen:09d}.png"
     path.parent.mkdir(exist_ok=True)
     told = {"kind": "look", "model": course.folder.resolve().name, "look": course.learner.seen}
-    save_picture(path, grid(pixels, columns=5), told)
+    save_picture(path, grid(stills(pixels, time=recipe.time), columns=5), told)
     return path

@@ -60,12 +60,16 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """pixels uint8 (n, c, *s); settings that repeat them; film: the mean after each move."""
+    """pixels uint8 (n, c, *s); settings that repeat them; film: the mean after each move.
+
+    time: whether the first axis of s is time.
+    """
 
     pixels: np.ndarray
     settings: dict[str, object]
     calls: int
     film: tuple[np.ndarray, ...] = ()
+    time: bool = False
 
 
 def settled(model: Model, shot: Shot) -> Sampling:
@@ -150,7 +154,7 @@ def sample(model: Model, shot: Shot | None = None, told: Told | None = None) -> 
     """`sampling`, drained and decoded."""
     shot = shot or Shot()
     pixels, calls = drained(model, sampling(model, shot, told))
-    return Samples(pixels, settings_of(model, shot, calls), calls)
+    return Samples(pixels, settings_of(model, shot, calls), calls, time=model.recipe.time)
 
 
 def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
@@ -170,4 +174,5 @@ def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
         "sampling": to_plain(chosen, FAMILIES),
         "wish": {name: list(texts) for name, texts in wish.items()},
         **({"read": read} if read else {}),
+        **({"time": True} if model.recipe.time else {}),
     }
