@@ -15,9 +15,13 @@ from unmist.data.fit import enlarged, fitted, with_channels
 from unmist.data.folder import folder_rows
 from unmist.data.memory import grouped
 from unmist.data.reading import Reading, checked_size
+from unmist.data.stacks import stack_rows, stacked
 from unmist.data.tree import shown
 
 __all__ = ["located", "open_data", "other_rows"]
+
+
+MOST_FRAMES = 1024
 
 
 def open_data(  # noqa: PLR0913 - the public door: each setting by its name, as in docs/names.md
@@ -31,20 +35,27 @@ def open_data(  # noqa: PLR0913 - the public door: each setting by its name, as 
     on_bad: str = "stop",
     accept_drift: bool = False,
     pixel_cap: int = 64_000_000,
+    frames: int = 0,
     cache: str | os.PathLike | None = None,
 ) -> DataSet:
-    """A data set from a built-in name, a folder of pictures, or a .npz / .npy file.
+    """A data set from a built-in name, a folder of pictures, volumes or clips, a .npz or .npy file.
 
     size: a side or (height, width); a folder's default is told in the set's notes, arrays and
     built-in sets keep theirs. channels: 1 or 3; 1 by default where every picture is grey. fit:
     "crop", "pad" or "stretch" (see Reading). A folder is scanned once into `cache` (else
-    UNMIST_CACHE, else ~/.cache/unmist) and read from there; nothing is written into the folder.
+    UNMIST_CACHE, else ~/.cache/unmist) and read from there; nothing is written into the folder. A
+    folder of NIfTI files, .npy volumes or meshes gives volumes; one of videos gives clips, and with
+    `frames`, of how many frames each, one of animations and of folders of frames too.
 
     BadInput where there is no such source, a picture cannot be used (unless on_bad="skip"), or the
     folder drifted since it was scanned (unless accept_drift). CannotWrite where the cache is full.
     """
     reading = Reading(checked_size(size), channels, fit, background, layout, on_bad, pixel_cap)
     place = located(source)
+    if not 0 <= frames <= MOST_FRAMES:
+        raise BadInput(f"{frames} frames", where="data.frames", mend=f"0 … {MOST_FRAMES}")
+    if isinstance(place, Path) and place.is_dir() and (kind := stacked(place, frames)):
+        return assemble(grouped(stack_rows(place, kind, reading, frames, cache), cache))
     if isinstance(place, Path) and place.is_dir():
         where = None if cache is None else Path(cache)
         rows, _ = folder_rows(place, reading, cache=where, accept_drift=accept_drift)

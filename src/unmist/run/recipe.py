@@ -93,7 +93,8 @@ class Data:
     """What is learned: a folder, an array file or a built-in set, and how pictures are fitted.
 
     size: edge in pixels (0: measured); channels: 1 or 3 (0: measured); fit: crop or pad;
-    background: the colour under transparent pixels; on_bad: "stop" where a file of a folder cannot
+    background: the colour under transparent pixels; frames: of a clip, where the folder holds clips
+    (0: videos give 16); on_bad: "stop" where a file of a folder cannot
     be used, or "skip" to train without it.
     """
 
@@ -103,6 +104,7 @@ class Data:
     fit: str = "crop"
     background: str = "white"
     on_bad: str = "stop"
+    frames: int = 0
 
     def __post_init__(self) -> None:
         if self.on_bad not in (known := ["stop", "skip"]):

@@ -70,6 +70,7 @@ class Reference:
             channels=shape[0] if pictures else data.channels or None,
             fit=data.fit,
             background=data.background,
+            frames=data.frames,
             accept_drift=True,
         )
         if shape and opened.shape != shape:

@@ -44,6 +44,7 @@ def opened(recipe: Recipe, order: Order) -> DataSet:
         fit=data.fit,
         background=data.background,
         on_bad=data.on_bad,
+        frames=data.frames,
         accept_drift=order.accept_drift,
     )
 
