@@ -1,4 +1,4 @@
-"""`unmist edit inpaint | vary | translate | upscale | restore | blend`."""
+"""`unmist edit inpaint | vary | extend | translate | upscale | restore | blend`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +14,15 @@ from unmist.cli.progress import followed
 from unmist.cli.sample import Draw
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from unmist.run.model import Model
     from unmist.workflows.edit import Draft
     from unmist.workflows.edit_between import End
     from unmist.workflows.edit_pictures import Box, Grow, Opened
     from unmist.workflows.sample import Samples, Shot
 
-__all__ = ["Out", "app", "blend", "inpaint", "restore", "translate", "upscale", "vary"]
+__all__ = ["Out", "app", "blend", "extend", "inpaint", "restore", "translate", "upscale", "vary"]
 
 app = App(name="edit", help="Edit pictures with a trained model.", help_format="plaintext")
 COUNT = 4  # so many answers are drawn where nobody says
@@ -54,9 +56,11 @@ class Hole:
     Parameters
     ----------
     mask
-        A picture as large as the other: white is painted anew, black stays, grey is mixed.
+        A picture as large as the other: white is painted anew, black stays, grey is mixed. Of a
+        volume, clip or series an .npy, painted where it is not 0.
     box
-        A rectangle to paint anew: x,y,width,height in pixels; may be repeated.
+        A rectangle to paint anew: x,y,width,height in pixels; of a volume or clip x,y,z,width,
+        height,depth, z counting slices or frames; may be repeated.
     grow
         More picture on its sides, as in left=8,top=4 (U-Nets only).
     """
@@ -104,9 +108,50 @@ def inpaint(
     draw, out, hole = draw or Draw(), out or Out(), hole or Hole()
     loaded, shot, given = _ready(model, picture, draw, out)
     grow = _grow_of(hole.grow)
-    known = known_of(given, hole.mask, [_box_of(text) for text in hole.box], grow)
-    pixels, shot = grown(loaded, given.pixels, grow), noisy(shot)
+    if len(loaded.shape) != 3:
+        pixels, known = given.pixels, _known_in(given, hole)
+    else:
+        known = known_of(given, hole.mask, [_box_of(text) for text in hole.box], grow)
+        pixels = grown(loaded, given.pixels, grow)
+    shot = noisy(shot)
     return _drawn(loaded, shot, inpainting(loaded, pixels, known, shot, method), out, model)
+
+
+def _known_in(given: "Opened", hole: Hole) -> "np.ndarray":
+    """What stays of a volume, clip or series."""
+    from unmist.workflows.edit_arrays import known_in
+
+    if hole.grow:
+        raise BadInput("grows pictures", where="--grow", mend="use `unmist edit extend` for clips")
+    mend = "x,y,z,width,height,depth"
+    return known_in(given, hole.mask, [_numbers(text, "--box", mend) for text in hole.box])
+
+
+@app.command
+def extend(
+    model: Path, clip: Path, /, *, frames: int, overlap: int = 0, draw: Draw | None = None,
+    out: Out | None = None,
+) -> int:  # fmt: skip
+    """Draw a clip or series on past its end, or on from a first frame.
+
+    Parameters
+    ----------
+    clip
+        A video, an animation, a folder of frames, a picture, or an .npy.
+    frames
+        How many there are to be in the end.
+    overlap
+        How many of the last frames each window is told (default: half a window).
+    """
+    from unmist.run.model import load
+    from unmist.workflows.edit_arrays import opened_clip
+    from unmist.workflows.edit_extend import extend as extended
+
+    draw, out = draw or Draw(), out or Out()
+    loaded = load(model, weights=draw.weights)
+    shot = _shot(loaded, draw)
+    given = opened_clip(loaded, clip)
+    return _left(extended(loaded, given, frames, shot, overlap), shot, out, model)
 
 
 @app.command
@@ -128,7 +173,12 @@ def vary(
 
     draw, out = draw or Draw(), out or Out()
     loaded, shot, given = _ready(model, picture, draw, out)
-    each = strength if map is None else (1 - known_of(given, [map], [])) * strength
+    if map is None:
+        each: float | np.ndarray = strength
+    elif len(loaded.shape) == 3:
+        each = (1 - known_of(given, [map], [])) * strength
+    else:
+        each = (1 - _known_in(given, Hole(mask=(map,)))) * strength
     return _drawn(loaded, shot, variation(loaded, given.pixels, each, shot), out, model)
 
 
@@ -232,10 +282,14 @@ def _ready(
 ) -> "tuple[Model, Shot, Opened]":
     """The model, what is drawn, and the picture in its size; what was done to that is told."""
     from unmist.run.model import load
+    from unmist.workflows.edit_arrays import opened_array
     from unmist.workflows.edit_pictures import opened
 
     loaded = load(model, weights=draw.weights)
-    given = opened(loaded, picture, as_is=out.as_is, smaller=smaller)
+    if len(loaded.shape) == 3:
+        given = opened(loaded, picture, as_is=out.as_is, smaller=smaller)
+    else:
+        given = opened_array(loaded, picture)
     _note(given)
     return loaded, _shot(loaded, draw), given
 

@@ -15,6 +15,7 @@ from unmist.data.fit import enlarged, fitted, with_channels
 from unmist.data.folder import folder_rows
 from unmist.data.memory import grouped
 from unmist.data.reading import Reading, checked_size
+from unmist.data.series import series_rows
 from unmist.data.stacks import stack_rows, stacked
 from unmist.data.tree import shown
 
@@ -45,7 +46,8 @@ def open_data(  # noqa: PLR0913 - the public door: each setting by its name, as 
     "crop", "pad" or "stretch" (see Reading). A folder is scanned once into `cache` (else
     UNMIST_CACHE, else ~/.cache/unmist) and read from there; nothing is written into the folder. A
     folder of NIfTI files, .npy volumes or meshes gives volumes; one of videos gives clips, and with
-    `frames`, of how many frames each, one of animations and of folders of frames too.
+    `frames`, of how many frames each, one of animations and of folders of frames too; an .npy then
+    is a series, (t,), (t, c) or (several, t, c), cut into windows of so many steps.
 
     BadInput where there is no such source, a picture cannot be used (unless on_bad="skip"), or the
     folder drifted since it was scanned (unless accept_drift). CannotWrite where the cache is full.
@@ -56,6 +58,8 @@ def open_data(  # noqa: PLR0913 - the public door: each setting by its name, as 
         raise BadInput(f"{frames} frames", where="data.frames", mend=f"0 … {MOST_FRAMES}")
     if isinstance(place, Path) and place.is_dir() and (kind := stacked(place, frames)):
         return assemble(grouped(stack_rows(place, kind, reading, frames, cache), cache))
+    if isinstance(place, Path) and frames and place.suffix.lower() == ".npy":
+        return assemble(grouped(series_rows(place, frames), cache))
     if isinstance(place, Path) and place.is_dir():
         where = None if cache is None else Path(cache)
         rows, _ = folder_rows(place, reading, cache=where, accept_drift=accept_drift)

@@ -94,8 +94,8 @@ class Data:
 
     size: edge in pixels (0: measured); channels: 1 or 3 (0: measured); fit: crop or pad;
     background: the colour under transparent pixels; frames: of a clip, where the folder holds clips
-    (0: videos give 16); on_bad: "stop" where a file of a folder cannot
-    be used, or "skip" to train without it.
+    (0: videos give 16), or steps of a window, where an .npy holds series; on_bad: "stop" where a
+    file of a folder cannot be used, or "skip" to train without it.
     """
 
     source: str = "digits"

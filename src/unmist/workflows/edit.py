@@ -105,7 +105,8 @@ def developed(
         known, picture = draft.paste
         pixels = np.where(known[None, None] == 1, picture[None], pixels)
     settings = {**settings_of(model, shot, calls), "shape": list(draft.shape)}
-    return Samples(pixels, {**settings, "edit": dict(draft.told)}, calls)
+    told = {**settings, "edit": dict(draft.told)}
+    return Samples(pixels, told, calls, time=model.recipe.time)
 
 
 def encoded(model: Model, picture: np.ndarray) -> Tensor:
@@ -135,7 +136,7 @@ def noisy(shot: Shot) -> Shot:
 def inpainting(
     model: Model, picture: np.ndarray, known: np.ndarray, shot: Shot, method: str = "posterior"
 ) -> Draft:
-    """picture uint8 (c, h, w), known (h, w): 1 stays, 0 is drawn, between them both are mixed.
+    """picture uint8 (c, *s), known (*s): 1 stays, 0 is drawn, between them both are mixed.
 
     method: posterior, particles (8 a sample, weighed), repaint (five passes over every ten steps),
     or keep. Raises BadInput.

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from unmist.base import files
 from unmist.run.picture import grid, save_film, save_picture
 from unmist.run.views import stills
-from unmist.workflows.gallery import Written, zoom_for
+from unmist.workflows.gallery import Written, save_moving, zoom_for
 from unmist.workflows.sample import Samples, Shot
 
 __all__ = ["save_edit"]
@@ -20,6 +23,13 @@ def save_edit(samples: Samples, shot: Shot, folder: Path, verb: str) -> Written:
         save_picture(path, picture, {**samples.settings, "sample": number, "kind": "edit"})
         pictures.append(path)
     written = Written(tuple(pictures))
+    if samples.pixels.ndim != 4:
+        array = folder / f"{name}.npy"
+        with files.whole(array) as beside, beside.open("wb") as out:
+            np.save(out, samples.pixels)
+        written = replace(written, array=array)
+    if samples.pixels.ndim == 5:
+        written = replace(written, film=save_moving(samples, folder / f"{name}.webp"))
     if len(pictures) < 2:
         return written
     told = {**samples.settings, "count": len(pictures), "kind": "edit"}

@@ -15,7 +15,15 @@ from unmist.run.views import moving, stills
 from unmist.workflows.sample import Samples, Shot, drained, settings_of
 from unmist.workflows.wishes import own_wish
 
-__all__ = ["Written", "developed", "save_denoising", "save_grid", "save_samples", "zoom_for"]
+__all__ = [
+    "Written",
+    "developed",
+    "save_denoising",
+    "save_grid",
+    "save_moving",
+    "save_samples",
+    "zoom_for",
+]
 
 FILMED = 12  # so many samples are shown in the animation
 SIDE = 84  # pictures smaller than this are enlarged by a whole factor to be seen
@@ -89,11 +97,11 @@ def save_samples(samples: Samples, shot: Shot, folder: Path, kind: str = "") -> 
         array = folder / "samples.npy"
         with files.whole(array) as beside:
             np.save(beside, pixels)
-    film = _save_moving(samples, folder / "moving.webp") if pixels.ndim == 5 else None
+    film = save_moving(samples, folder / "moving.webp") if pixels.ndim == 5 else None
     return Written(tuple(pictures), whole, film, array, tuple(exported))
 
 
-def _save_moving(samples: Samples, path: Path) -> Path:
+def save_moving(samples: Samples, path: Path) -> Path:
     """The first few clips or volumes side by side, moving."""
     shown = moving(samples.pixels[:FILMED], time=samples.time)
     zoom = zoom_for(shown[0])

@@ -1,0 +1,75 @@
+"""A clip or series drawn on past its end, window by window, each from the end of the last."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from unmist.base.faults import BadInput
+from unmist.base.noise import keyed
+from unmist.run.model import Model
+from unmist.workflows.edit import inpaint
+from unmist.workflows.sample import Samples, Shot
+
+__all__ = ["extend", "extending"]
+
+MOST = 4096
+
+
+def extending(
+    model: Model, clip: np.ndarray, frames: int, shot: Shot, overlap: int = 0
+) -> Iterator[tuple[int, np.ndarray, int]]:
+    """clip uint8 (c, n, *s), n >= 1; yields (sample, its frames so far (c, m, *s),
+    calls of the network so far) per window.
+
+    A window is as long as the model's clips; its first `overlap` frames (0: half) are the last ones
+    there are, kept as inpainting keeps them, so a clip of any length is told half a window of its
+    past. Raises BadInput.
+    """
+    window = model.shape[1]
+    overlap = overlap or window // 2
+    if not model.recipe.time:
+        mend = "use a model of clips or series"
+        raise BadInput("this model knows no time", where=model.folder, mend=mend)
+    if not clip.shape[1] < frames <= MOST or not 1 <= overlap < window:
+        what = f"{frames} frames from {clip.shape[1]}, {overlap} of each window of {window} known"
+        raise BadInput(what, where="extend", mend="more frames than there are, a shorter overlap")
+    for number in range(shot.first, shot.first + shot.count):
+        drawn, turn, calls = clip, 0, 0
+        while drawn.shape[1] < frames:
+            own = replace(shot, count=1, first=number, seed=_seed(shot.seed, turn))
+            new, spent = _next(model, drawn, overlap, own)
+            drawn = np.concatenate([drawn, new], axis=1)[:, :frames]
+            turn, calls = turn + 1, calls + spent
+            yield number, drawn, calls
+
+
+def _next(model: Model, drawn: np.ndarray, overlap: int, shot: Shot) -> tuple[np.ndarray, int]:
+    """The new frames of one window, and the calls they took."""
+    known = min(overlap, drawn.shape[1])
+    picture = np.zeros(model.shape, np.uint8)
+    picture[:, :known] = drawn[:, -known:]
+    mask = np.zeros(model.shape[1:], np.float32)
+    mask[:known] = 1
+    samples = inpaint(model, picture, mask, shot)
+    return samples.pixels[0][:, known:], samples.calls
+
+
+def _seed(seed: int, turn: int) -> int:
+    return seed if turn == 0 else int(keyed(seed, "extend", turn).integers(2**63))
+
+
+def extend(
+    model: Model, clip: np.ndarray, frames: int, shot: Shot | None = None, overlap: int = 0
+) -> Samples:
+    """`extending`, drained: pixels (count, c, frames, *s) that begin with the clip, to the bit."""
+    shot, last, calls = shot or Shot(count=1), {}, 0
+    for number, drawn, spent in extending(model, clip, frames, shot, overlap):
+        last[number], calls = drawn, spent
+    told = {"verb": "extend", "from": clip.shape[1], "frames": frames, "overlap": overlap}
+    pixels = np.stack(list(last.values()))
+    settings: dict[str, object] = {
+        "model": model.name, "hash": model.digest, "seed": shot.seed,
+        "shape": list(pixels.shape[1:]), "edit": told, "time": True,
+    }  # fmt: skip
+    return Samples(pixels, settings, calls, time=True)
