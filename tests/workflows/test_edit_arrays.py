@@ -66,7 +66,8 @@ def test_samples_of_another_shape(tmp_path):
     (tmp_path / "b.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(BadInput, match="is damaged or not a NumPy file"):
         opened_array(clips, tmp_path / "b.npy")
-    export(tmp_path / "c.gif", np.zeros((1, 2, 8, 8), np.uint8), {})
+    two = np.stack([np.full((1, 8, 8), level, np.uint8) for level in (0, 99)], axis=1)
+    export(tmp_path / "c.gif", two, {})
     with pytest.raises(BadInput, match=r"has 2 frames, the model 4; use `unmist edit extend`"):
         opened_array(clips, tmp_path / "c.gif")
     assert opened_clip(clips, tmp_path / "c.gif").shape == (1, 2, 8, 8)

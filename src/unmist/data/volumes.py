@@ -110,7 +110,7 @@ def cubed(values: np.ndarray, size: int, rule: tuple[float, float]) -> np.ndarra
 
 
 def _resampled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    x = torch.from_numpy(np.ascontiguousarray(values))[None, None]
+    x = torch.from_numpy(np.array(values, np.float32))[None, None]
     smaller = all(n <= m for n, m in zip(shape, values.shape, strict=True))
     how = {"mode": "area"} if smaller else {"mode": "trilinear", "align_corners": False}
     return interpolate(x, size=shape, **how)[0, 0].numpy()  # type: ignore[arg-type]
