@@ -52,6 +52,8 @@ class Draw:
         A picture with settings: draw it again.
     other_model
         With --like: draw it with this model although another made the picture.
+    mark
+        Start from noise with your own mark in it: `unmist verify --model` finds it again.
     weights
         Which of the model's: last, best (measured during training), averaged-WIDTH.
     """
@@ -67,6 +69,7 @@ class Draw:
     negative: str | None = None
     like: Path | None = None
     other_model: bool = False
+    mark: bool = False
     weights: str = "last"
 
     def shot(self, model: "Model") -> "Shot":
@@ -80,6 +83,7 @@ class Draw:
         named = {"count": self.count, "seed": self.seed, "steps": self.steps}
         chosen = {name: value for name, value in named.items() if value is not None}
         base = replace(base, wish=wish) if wish else base
+        base = replace(base, mark=True) if self.mark else base
         led = self._led(model)
         return altered_shot(model, base, {**chosen, **led, **settings_of(self.set)})
 

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 DOUBTED = 3
+MARKS = ("watermark", "noise")  # they say their odds themselves
 
 
 def verify(
     *pictures: Path, ledger: Path | None = None, keys: Path | None = None, head: str = "",
-    json: bool = False,
+    model: Path | None = None, json: bool = False,
 ) -> int:  # fmt: skip
     """Ask a picture what it is, who made it and whether it was changed; or check a whole ledger.
 
@@ -34,6 +35,8 @@ def verify(
         Your folder of keys, for the watermark (default: your own, or UNMIST_KEYS).
     head
         The ledger's head as it was told earlier: finds also that all of it was cut back.
+    model
+        The model that may have drawn it: its noise mark is looked for (`sample --mark`).
     json
         Print one JSON object a picture, or for the ledger, on stdout.
     """
@@ -50,7 +53,7 @@ def verify(
     for picture in pictures:
         from unmist.workflows.verify import verify as ask
 
-        asked = ask(picture, ledger, keys)
+        asked = ask(picture, ledger, keys, model)
         emit({**vars(asked), "known": asked.known}) if json else print("\n".join(_lines(asked)))
         sound = sound and asked.known
     return 0 if sound else DOUBTED
@@ -71,7 +74,7 @@ def _lines(asked: "Verified") -> Iterator[str]:
     yield f"  who          {asked.who}"
     yield f"  changed      {asked.changed}"
     for found in asked.found:
-        odds = "" if found.log10_p is None or found.witness == "watermark" else _odds(found.log10_p)
+        odds = "" if found.log10_p is None or found.witness in MARKS else _odds(found.log10_p)
         yield f"  {found.witness:12} {found.said}{odds}"
 
 

@@ -1,6 +1,6 @@
 """The one sampling loop: a trace asks, walk answers one, serve answers many in one batch."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ class State(NamedTuple):
 Trace = Generator[Ask | State, Answer | None, None]
 
 
-def started(like: Tensor, plan: Plan, noise: Noise) -> Tensor:
+def started(like: Tensor, plan: Plan, noise: Callable[[Tensor, int], Tensor]) -> Tensor:
     """x at the plan's start: hypot(alpha, sigma)*eps, the marginal of unit-variance data.
 
     Equal to sigma*eps to first order, where alpha is small; exact at NOISE.

@@ -21,6 +21,7 @@ from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Sampling
 from unmist.run.tuned import with_tuned
 from unmist.workflows.guided import followed, guiding, whole_guide
+from unmist.workflows.marking import marked, own_mark
 from unmist.workflows.wishes import Wish, asking, pictures, wished
 
 __all__ = ["Samples", "Shot", "Told", "batches", "drained", "sample", "sampling", "settled"]
@@ -36,7 +37,7 @@ class Shot:
     steps to guide: as in the recipe's Sampling, None for the model's own; exact: bit-equal in
     any company, slower for few; first: the number of the first sample; wish: what is asked, by the
     names of the model's conditions, several values taken in turn (None: all classes in turn, where
-    it knows classes; {}: nothing).
+    it knows classes; {}: nothing); mark: start from noise with one's own mark in its signs.
     """
 
     count: int = 16
@@ -56,6 +57,7 @@ class Shot:
     exact: bool = False
     batch: int = 64
     wish: dict[str, Wish] | None = None
+    mark: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +145,7 @@ def sampling(model: Model, shot: Shot, told: Told | None = None) -> Iterator[tup
     for ids in portions:
         noise = Noise(shot.seed, "sample", ids)
         like = torch.zeros(len(ids), *model.inner, device=model.device)
-        x = started(like, plan, noise)
+        x = started(like, plan, marked(noise, plan, chosen.solver) if shot.mark else noise)
         guide.start()
         asked = (x, plan, chosen.solver, noise, guide.cond(ids))
         for state in walk(guide.denoise, *asked, spread=guide.spread):
@@ -175,4 +177,5 @@ def settings_of(model: Model, shot: Shot, calls: int) -> dict[str, object]:
         "wish": {name: list(texts) for name, texts in wish.items()},
         **({"read": read} if read else {}),
         **({"time": True} if model.recipe.time else {}),
+        **({"mark": own_mark()} if shot.mark else {}),
     }

@@ -11,6 +11,7 @@ from unmist.run.picture import read_settings
 from unmist.run.plain import from_plain, set_path, to_plain
 from unmist.run.recipe import EDITS, FAMILIES, Sampling
 from unmist.workflows.guided import followed
+from unmist.workflows.marking import own_mark
 from unmist.workflows.sample import Shot, settled
 from unmist.workflows.wishes import Wish, pictures, wished
 
@@ -18,7 +19,7 @@ __all__ = ["MOST", "altered_shot", "shot_like", "whole_shot"]
 
 MOST = 1_000_000  # samples, or steps, in one go: beyond it is a slip of the finger
 _KNOWN = ("model", "hash", "sample", "seed", "eta", "exact", "nfe", "shape", "sampling", "wish",
-          "read")  # fmt: skip
+          "read", "time", "mark")  # fmt: skip
 _UNEDITED = {name: getattr(Sampling(), name) for name in ("larger", *EDITS)}  # of older pictures
 _MINE = (*_KNOWN, "version", "count", "kind")
 
@@ -80,6 +81,9 @@ def shot_like(
             where=picture,
             mend="give that model, or pass --other-model",
         )
+    if told.get("mark", mark := own_mark() if "mark" in told else None) != mark:
+        mend = "draw it without by its seed and number, or name the right keys by UNMIST_KEYS"
+        raise BadInput("its start was marked with another key", where=picture, mend=mend)
     shot = _led_as(model, _shot_of(told, picture))
     if wish is not None:
         return replace(shot, wish=dict(wish))
@@ -118,6 +122,7 @@ def _shot_of(told: Mapping[str, object], picture: Path) -> Shot:
         "eta": told.get("eta", 0.0),
         "exact": told.get("exact", False),
         **({"wish": told["wish"]} if "wish" in told else {}),
+        **({"mark": True} if "mark" in told else {}),
         **(sampling if isinstance(sampling, dict) else {"sampling": sampling}),
     }
     try:

@@ -4,8 +4,8 @@ Each finding says what it rests on. A signature and a hash leave chances too sma
 watermark's come from its bits; what anyone can write, as settings, has none and proves nothing.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from unmist.guard.keys import CHAIN, keys_home, purpose_key, secret_of
 from unmist.guard.ledger import Ledger, Line, read_ledger
 from unmist.guard.watermark import detect
 from unmist.run.picture import FOREIGN, as_pixels, read_settings
+from unmist.workflows.noise_witness import noise_witness
 from unmist.workflows.parcel import opened_picture
 from unmist.workflows.shelf import PUBLISHED
+from unmist.workflows.witness import Found
 
 __all__ = ["Found", "Verified", "ledger_key", "verify"]
 
@@ -33,22 +35,6 @@ BY_HASH = -77.0
 BY_SIGNATURE = -38.0
 """log10 of the chance to guess a signature of 128 bits of security."""
 COMPARED = 2000
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one witness says. yes: it knows the picture, None: it was not asked.
-
-    changed: since that witness saw it, None where it cannot tell. log10_p: the chance, by powers of
-    ten, that it says so of a picture that has nothing to do with it; None where anyone can say it.
-    """
-
-    witness: str
-    yes: bool | None
-    said: str
-    changed: bool | None = None
-    log10_p: float | None = None
-    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,11 +73,14 @@ class _Case:
     folder: Path | None
 
 
-def verify(path: Path, folder: Path | None = None, keys: Path | None = None) -> Verified:
+def verify(
+    path: Path, folder: Path | None = None, keys: Path | None = None, model: Path | None = None
+) -> Verified:
     """Ask every witness about a picture.
 
     folder: one that `publish` wrote, its own where it lies in one. keys: whose watermark and
-    credentials are one's own. Raises BadInput where the file is no PNG, JPEG, WebP or the like.
+    credentials are one's own. model: whose noise mark is looked for, some seconds of the way back.
+    Raises BadInput where the file is no PNG, JPEG, WebP or the like.
     """
     content = files.read_bytes(path, most=MOST, links=True)
     pixels, damage = None, ""
@@ -106,6 +95,8 @@ def verify(path: Path, folder: Path | None = None, keys: Path | None = None) -> 
         folder = beside
     case = _Case(path, content, _header(content), pixels, damage, keys_home(keys), folder)
     found = (_credentials(case), _settings(case), _watermark(case), _ledger(case))
+    if model is not None:
+        found = (*found, noise_witness(path, pixels, model, case.home))
     changed = f"yes: it {damage}" if damage else _changed(found)
     return Verified(path, _what(found), _who(found), changed, found)
 
@@ -263,18 +254,20 @@ def _what(found: tuple[Found, ...]) -> str:
 
 
 def _who(found: tuple[Found, ...]) -> str:
-    credentials, settings, mark, book = found
+    credentials, settings, mark, book, *others = found
     if credentials.yes and not credentials.changed:
         return str(credentials.facts.get("signer") or "whoever holds the signing key")
     if mark.yes:
         return "whoever holds this watermark key"
+    if any(other.yes for other in others):
+        return "whoever holds this key of a noise mark"
     if book.log10_p is not None:
         return "whoever keeps this ledger"
     return "not known" + (", it claims to know itself" if settings.yes else "")
 
 
 def _changed(found: tuple[Found, ...]) -> str:
-    credentials, _, mark, book = found
+    credentials, _, mark, book, *_ = found
     if credentials.changed or (book.changed and book.log10_p is None):
         return "yes"
     if book.changed:
