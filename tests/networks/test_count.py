@@ -1,9 +1,10 @@
 """Counts against sums by hand, and the figures the docstrings state."""
 
 import pytest
+import torch
 
 from unmist.core.condition import Sockets
-from unmist.networks.count import count
+from unmist.networks.count import count, kept_bytes, signals_for
 from unmist.networks.dit import DiT
 from unmist.networks.unet import UNet
 
@@ -41,3 +42,23 @@ def test_docstrings_state_the_true_figures(settings):
     words = " ".join(type(settings).__doc__.split())
     stated = f"{size.parameters / 1e6:.1f} M parameters and {size.multiply_adds / 1e6:.0f} M mult"
     assert stated in words, stated
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 16, 16, 16)])
+def test_kept_bytes_are_those_of_a_real_pass(shape):
+    """Fails if what is counted without computing is not what torch keeps when it computes."""
+    net = UNet(width=16, attention=()).build(shape, Sockets()).train()
+    kept = {}
+    own = {p.untyped_storage().data_ptr() for p in net.parameters()}
+
+    def seen(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes(), storage
+        return tensor
+
+    x = torch.zeros(1, *shape)
+    with torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor):
+        net(x, x.new_zeros(1), signals_for(x, Sockets()))
+    real = sum(size for size, _ in kept.values())
+    assert kept_bytes(net, shape, Sockets()) == pytest.approx(real, rel=0.1)

@@ -7,6 +7,7 @@ import torch
 
 from unmist.base.faults import BadInput
 from unmist.core.condition import Signals, Sockets
+from unmist.networks.count import kept_bytes
 from unmist.networks.unet import UNet, channels_last
 from unmist.nn.attention import forward_mode
 
@@ -103,3 +104,24 @@ def test_it_learns_a_denoiser_of_two_points():
         truth = torch.tanh(x / torch.tensor(2 * log_sigma).exp())
         got = net(x, torch.full((41,), log_sigma), Signals())
         assert (got - truth).abs().mean() < 0.2
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 12), (1, 8, 8, 8)])
+def test_recomputing_changes_no_bit_and_keeps_less(shape):
+    # fails if a gradient changes, dropout is drawn anew on the way back, or nothing is saved
+    plain = UNet(width=16, levels=(1, 2), blocks=(2, 1), attention=(1,), dropout=0.3)
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    grads = []
+    for settings in (plain, replace(plain, recompute=True)):
+        net = settings.build(shape, Sockets()).train()
+        torch.nn.init.normal_(net.last.weight, generator=torch.Generator().manual_seed(1))
+        torch.manual_seed(7)
+        (net(x, torch.zeros(2), Signals()) ** 2).sum().backward()
+        grads.append([p.grad for p in net.parameters()])
+    for one, other in zip(*grads, strict=True):
+        assert (one is None and other is None) or torch.equal(one, other)
+    sizes = [
+        kept_bytes(settings.build(shape, Sockets()), shape, Sockets())
+        for settings in (plain, replace(plain, recompute=True))
+    ]
+    assert sizes[1] < 0.6 * sizes[0]

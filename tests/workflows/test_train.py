@@ -16,8 +16,10 @@ from unmist.networks.unet import UNet
 from unmist.run.card import write_card
 from unmist.run.model import denoiser_of, joined
 from unmist.run.recipe import Recipe, altered, read_recipe
+from unmist.run.settled import measured
 from unmist.workflows import planning
-from unmist.workflows.planning import _aside, _disk, _length
+from unmist.workflows.order import opened
+from unmist.workflows.planning import _aside, _disk, _length, roomy
 from unmist.workflows.sample import Shot, sample
 from unmist.workflows.train import Order, planned, train, training
 
@@ -198,3 +200,17 @@ def test_a_run_of_a_fitted_width_is_told_and_resumed(source, monkeypatch, tmp_pa
     assert any("already finished" in line for line in again)
     with pytest.raises(BadInput, match=r"network\.width is 8, asked 16"):
         train(recipe, tmp_path / "run", replace(order, fit=False))
+
+
+def test_too_little_room_is_told_and_met(source):
+    """Fails if a run that does not fit is begun without a word, or recomputes without need."""
+    data = opened(tiny(source), Order(threads=1))
+    recipe = measured(tiny(source), data)
+    assert roomy(recipe, 1 << 40) == (recipe, ())
+    assert roomy(recipe, 0)[0] == recipe
+    changed, (line,) = roomy(recipe, 1 << 16)
+    assert changed.network == replace(recipe.network, recompute=True)
+    assert "0 MiB free: activations are worked out again" in line
+    again, (line,) = roomy(changed, 1 << 16)
+    assert again == changed
+    assert "this may not fit; a smaller --set training.micro" in line

@@ -185,5 +185,9 @@ def show(estimate: "Estimate", *, json: bool) -> None:
     net = estimate.recipe.network
     wide = f" at width {net.width}" if isinstance(net, UNet) else ""
     print(f"{estimate.parameters} parameters{wide}, samples of shape {estimate.recipe.shape}")
+    from unmist.workflows.planning import needed
+
+    weights, call = needed(estimate.recipe)
+    print(f"memory by count {memory(weights)} for weights, {memory(call)} for a network call")
     print(f"memory {memory(estimate.memory)}, disk {memory(estimate.disk)}")
     print("nothing was written")

@@ -1,5 +1,6 @@
 """How large a network is and what one sample costs, measured rather than estimated."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from unmist.core.condition import Signals, Sockets, Tokens
 from unmist.nn.attention import forward_mode
 
-__all__ = ["Count", "count", "signals_for"]
+__all__ = ["Count", "count", "kept_bytes", "signals_for"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,27 @@ def count(net: nn.Module, shape: tuple[int, ...], sockets: Sockets) -> Count:
     with torch.no_grad(), forward_mode(), FlopCounterMode(display=False) as counter:
         net(x, x.new_zeros(1), signals_for(x, sockets))
     return Count(sum(p.numel() for p in weights), counter.get_total_flops() // 2)
+
+
+def kept_bytes(net: nn.Module, shape: tuple[int, ...], sockets: Sockets) -> int:
+    """Bytes that one sample of shape (c, *s) keeps for the way back; nothing is computed.
+
+    Each stored tensor once, weights not counted. A network that recomputes keeps less.
+    """
+    plain = copy.deepcopy(net).to("meta").train().requires_grad_(True)
+    own = {parameter.untyped_storage()._cdata for parameter in plain.parameters()}
+    kept: dict[int, tuple[int, object]] = {}
+
+    def seen(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes(), storage  # held, so that no number comes twice
+        return tensor
+
+    x = torch.zeros(1, *shape, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor):
+        plain(x, x.new_zeros(1), signals_for(x, sockets))
+    return sum(size for size, _ in kept.values())
 
 
 def signals_for(x: torch.Tensor, sockets: Sockets, tokens: int = 16) -> Signals:

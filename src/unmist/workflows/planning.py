@@ -9,9 +9,11 @@ import torch
 
 from unmist.core.denoiser import Denoiser
 from unmist.data.dataset import DataSet
+from unmist.networks.count import kept_bytes
 from unmist.networks.unet import UNet
 from unmist.run.course import learner_of
 from unmist.run.given import given_of
+from unmist.run.model import joined, sockets_of
 from unmist.run.parent import inheriting, parent_of
 from unmist.run.recipe import Recipe
 from unmist.run.settled import measured
@@ -22,10 +24,11 @@ from unmist.workflows.order import Order, machine_of, opened
 from unmist.workflows.statistics import statistics_home
 from unmist.workflows.teaching import teacher_of
 
-__all__ = ["Estimate", "fitted", "planned"]
+__all__ = ["Estimate", "fitted", "needed", "planned", "roomy"]
 
 SPARE = 0.05  # of a time budget: what is written beside checkpoints, a machine that slows down
 FORWARD = 3.0  # forward passes in the time of an update, about
+SAFE = 0.8  # of the free memory that is planned with
 DISK = 2e8  # bytes a second to a disk that is waited for
 WIDTHS = ((15_000, 24), (60_000, 32), (200_000, 48))
 """Samples that the recipe's own U-Net would see in the time, and the width that does best below."""
@@ -85,6 +88,37 @@ def fitted(
         assert isinstance(asked.network, UNet)
         told = (f"network.width {asked.network.width} suits the time given; --size sets another",)
     return _long(asked, _length(asked, speed, parameters, max(left, budget / 2))), told
+
+
+def needed(recipe: Recipe) -> tuple[int, int]:
+    """Bytes that training a measured recipe holds: for its weights, for one network call.
+
+    Weights, gradients, two moments and each average followed; what a call keeps for the way back.
+    """
+    net, sockets, shape = joined(recipe).net, sockets_of(recipe), recipe.inner
+    followed = 5 + sum(width != recipe.average.width for width in recipe.snapshots.widths)
+    weights = 4 * followed * sum(p.numel() for p in net.parameters())
+    plan = recipe.training
+    return weights, (plan.micro or plan.batch) * kept_bytes(net, shape, sockets)
+
+
+def roomy(recipe: Recipe, room: int) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe, told to recompute where `room` bytes (0: not known) would not do; notices."""
+    weights, call = needed(recipe)
+    told = f"memory: {size(weights)} for weights and moments, {size(call)} for a network call"
+    if not room or weights + call < SAFE * room:
+        return recipe, (told,) if weights + call > 1 << 30 else ()
+    over = f"{told}, {size(room)} free"
+    net = recipe.network
+    if not isinstance(net, UNet) or net.recompute:
+        return recipe, (f"{over}: this may not fit; a smaller --set training.micro needs less",)
+    recipe = replace(recipe, network=replace(net, recompute=True))
+    return recipe, (f"{over}: activations are worked out again on the way back",)
+
+
+def size(count: int) -> str:
+    """Bytes in words."""
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"
 
 
 def _long(recipe: Recipe, samples: int) -> Recipe:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unmist.base import files
+from unmist.base.machine import free_memory
 from unmist.data.dataset import DataSet
 from unmist.run import averages, checkpoint
 from unmist.run.card import leave_card
@@ -30,7 +31,7 @@ from unmist.training.loop import Stats
 from unmist.workflows.coding import coded
 from unmist.workflows.midway import LEAST, Midway, Referee, look, measure, referee, watched
 from unmist.workflows.order import Order, machine_of, opened
-from unmist.workflows.planning import Estimate, fitted, planned
+from unmist.workflows.planning import Estimate, fitted, planned, roomy
 from unmist.workflows.progress import Report, reported
 from unmist.workflows.teaching import teacher_of
 
@@ -96,8 +97,9 @@ def _course(recipe: Recipe, to: Path, order: Order, data: DataSet, parent: Model
     notices: tuple[str, ...] = ()
     if order.budget is not None:
         recipe, notices = fitted(recipe, to, data, order, teacher)
-    course = begin(to, measured(recipe, data), data, machine, parent, teacher)
-    course.notices += notices
+    recipe, room = roomy(measured(recipe, data), free_memory())
+    course = begin(to, recipe, data, machine, parent, teacher)
+    course.notices += (*notices, *room)
     return course
 
 
