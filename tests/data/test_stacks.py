@@ -133,7 +133,7 @@ def test_read_once(opened, tmp_path, monkeypatch):
 
 
 BAD = {
-    "cut.npy": (b"\x93NUMPY", "is damaged"),
+    "cut.npy": (b"\x93NUMPY", "is damaged or not a NumPy file"),
     "flat.npy": (None, r"holds float64 of shape \(4, 4\), not one volume"),
     "cut.nii": (b"nothing", "is damaged or no NIfTI"),
     "empty.obj": (b"v 0 0 0", "holds no triangles"),

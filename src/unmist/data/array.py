@@ -14,7 +14,7 @@ from unmist.base.faults import BadInput
 from unmist.data.dataset import Rows
 from unmist.data.tree import shown
 
-__all__ = ["array_rows"]
+__all__ = ["array_rows", "read_npy"]
 
 _VALUES = ("values", "images", "x", "X", "data", "train_images", "x_train", "arr_0")
 _PARTS = {
@@ -48,7 +48,7 @@ def array_rows(path: Path, layout: str | None) -> Rows:
     Other arrays with a row for each, numbers or pictures, are given with the rows by their names.
     """
     where = shown(str(path))
-    found = _npz(path) if path.suffix.lower() == ".npz" else _Found(_npy(path))
+    found = _npz(path) if path.suffix.lower() == ".npz" else _Found(read_npy(path))
     values = _ordered(found.values, layout, where)
     if not values.size:
         raise BadInput("holds no rows", where=where)
@@ -82,7 +82,8 @@ def _given(
     return given
 
 
-def _npy(path: Path) -> np.ndarray:
+def read_npy(path: Path) -> np.ndarray:
+    """The array of an .npy, mapped and not read yet; never unpickled. Raises BadInput."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError) as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from unmist.base.faults import BadInput
+from unmist.data.array import read_npy
 from unmist.data.dataset import Rows
 from unmist.data.tree import shown
 
@@ -21,11 +22,7 @@ def series_rows(path: Path, frames: int) -> Rows:
     own: its thousandth and 999 thousandth become 0 and 255, which is told. Raises BadInput.
     """
     where = shown(str(path))
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError):
-        mend = "save it again with numpy.save"
-        raise BadInput("is damaged or not a NumPy file", where=where, mend=mend) from None
+    values = read_npy(path)
     if values.dtype.kind not in "iufb" or not 1 <= values.ndim <= 3 or not 0 < values.size < _MOST:
         what = f"holds {values.dtype} of shape {values.shape}"
         raise BadInput(what, where=where, mend="give numbers (t,), (t, c) or (several, t, c)")

@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 
 from unmist.base import files
 from unmist.base.faults import BadInput
+from unmist.data.array import read_npy
 from unmist.data.mesh import MESHES, parsed_mesh
 from unmist.data.voxels import voxelised
 
@@ -34,18 +35,10 @@ def read_volume(path: Path, size: int) -> np.ndarray:
     if ending in MESHES:
         raw = files.read_bytes(path, most=_MOST, links=True)
         return voxelised(parsed_mesh(raw, ending, where=""), size).astype(np.float32) / 255
-    values = _npy(path) if ending == ".npy" else _nifti(path)
+    values = _checked(read_npy(path)) if ending == ".npy" else _nifti(path)
     if not np.isfinite(values).all():
         raise BadInput("holds NaN or infinities")
     return values
-
-
-def _npy(path: Path) -> np.ndarray:
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError):
-        raise BadInput("is damaged, no NumPy file, or holds Python objects") from None
-    return _checked(values)
 
 
 def _nifti(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from unmist.base.faults import BadInput
+from unmist.data.array import read_npy
 from unmist.data.clips import ANIMATED, VIDEOS, frames_of
 from unmist.data.fit import fitted, with_channels
 from unmist.data.reading import Reading
@@ -38,7 +39,7 @@ def _exact(model: Model, path: Path) -> np.ndarray | None:
     """An .npy of the model's own shape, with or without its one channel; else None."""
     if path.suffix.lower() != ".npy":
         return None
-    values = _loaded(path)
+    values = np.array(read_npy(path))
     if values.shape == model.shape[1:] and model.shape[0] == 1:
         values = values[None]
     if values.shape[1:] == model.shape and len(values) == 1:
@@ -49,14 +50,6 @@ def _exact(model: Model, path: Path) -> np.ndarray | None:
         return None
     what = f"holds {values.dtype} of shape {values.shape}, the model draws uint8 {model.shape}"
     raise BadInput(what, where=path, mend="give one sample, as of samples.npy")
-
-
-def _loaded(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError):
-        mend = "save it again with numpy.save"
-        raise BadInput("is damaged or not a NumPy file", where=path, mend=mend) from None
 
 
 def _fitted(model: Model, path: Path) -> np.ndarray:
@@ -80,7 +73,7 @@ def opened_clip(model: Model, path: Path) -> np.ndarray:
     """
     channels, sizes = model.shape[0], model.shape[2:]
     if path.suffix.lower() == ".npy":
-        values = _loaded(path)
+        values = np.array(read_npy(path))
         values = values[None] if values.ndim == len(model.shape) - 1 else values
         if values.dtype != np.uint8 or (values.shape[0], *values.shape[2:]) != (channels, *sizes):
             what = f"holds {values.dtype} of shape {values.shape}"
@@ -114,7 +107,7 @@ def known_in(given: Opened, masks: Sequence[Path], boxes: Sequence[Sequence[int]
 
 
 def _mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    values = _loaded(path)
+    values = np.array(read_npy(path))
     if values.shape != shape or values.dtype.kind not in "biuf":
         what = f"the mask is {values.dtype} {_by(values.shape)}, the sample {_by(shape)}"
         raise BadInput(what, where=path, mend="make it as large as the sample")
