@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from unmist.workflows.edit import restore as restore
     from unmist.workflows.edit import upscale as upscale
     from unmist.workflows.edit import vary as vary
+    from unmist.workflows.edit_extend import extend as extend
+    from unmist.workflows.edit_translate import translate as translate
     from unmist.workflows.evaluate import evaluate as evaluate
     from unmist.workflows.look import look as look
     from unmist.workflows.publish import publish as publish
@@ -62,6 +64,8 @@ _ROOMS = {
     "workflows.distill": ("distill",),
     "workflows.doctor": ("doctor",),
     "workflows.edit": ("inpaint", "restore", "upscale", "vary"),
+    "workflows.edit_extend": ("extend",),
+    "workflows.edit_translate": ("translate",),
     "workflows.evaluate": ("evaluate",),
     "workflows.look": ("look",),
     "workflows.publish": ("publish",),

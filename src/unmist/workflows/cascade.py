@@ -14,7 +14,7 @@ from unmist.core.condition import Cond
 from unmist.run.model import Model
 from unmist.workflows.guided import followed
 from unmist.workflows.sample import Samples, Shot, sample, settled
-from unmist.workflows.wishes import asking, named
+from unmist.workflows.wishes import asking, named, with_value
 
 __all__ = ["cascade", "telling"]
 
@@ -43,10 +43,7 @@ def telling(
         rows = torch.tensor([number - shot.first for number in ids])
         eps = Noise(shot.seed, "cascade", tuple(ids))(means[rows, :-1], 0)
         value: Tensor = augmented(means[rows], torch.full((len(ids),), augment), eps)
-        own, keep = value.to(model.device), torch.ones(len(ids), dtype=torch.bool)
-        other = others(ids) or Cond({})
-        values = {**other.values, name: own}
-        return Cond(values, {**other.keep, name: keep.to(model.device)})
+        return with_value(others(ids), name, value.to(model.device))
 
     return told
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from unmist.base import files
 from unmist.base.faults import BadInput
 from unmist.base.kinds import did_you_mean
@@ -122,6 +125,13 @@ def doubts(model: Model, wish: Mapping[str, Wish] | None) -> list[str]:
     pairs = [(name, text) for name, texts in wished(model, wish).items() for text in texts if text]
     found = [(name, known[name].doubt(text)) for name, text in pairs]
     return list(dict.fromkeys(f"{name}: {doubt}" for name, doubt in found if doubt))
+
+
+def with_value(cond: Cond | None, name: str, value: Tensor) -> Cond:
+    """The conditions with one more, given in every row: value (b, ...) on the network's device."""
+    before = cond or Cond({})
+    keep = torch.ones(len(value), dtype=torch.bool, device=value.device)
+    return Cond({**before.values, name: value}, {**before.keep, name: keep})
 
 
 def own_wish(wish: Mapping[str, Sequence[str]], number: int) -> dict[str, str]:
