@@ -51,8 +51,9 @@ def made(kind, place, rng):
 
 
 @pytest.mark.parametrize("kind", ["series", "picture", "volume", "clip"])
-def test_the_whole_way(kind, tmp_path, capsys, cache):
+def test_the_whole_way(kind, tmp_path, capsys, monkeypatch):
     """Fails if any step needs another way for another number of axes."""
+    monkeypatch.setenv("UNMIST_CACHE", str(tmp_path / "cache"))
     source, flags, shape = made(kind, tmp_path / "data", np.random.default_rng(0))
     run, out = tmp_path / "run", tmp_path / "out"
     assert main(["train", str(source), "--to", str(run), *flags, *SMALL]) == 0
