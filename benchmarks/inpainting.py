@@ -266,6 +266,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2, help="pictures a problem")
     parser.add_argument("--only", default="", help="part of a problem's name, or digits")
     parser.add_argument("--model", type=Path, help="a model of the digits, for the second half")
+    parser.add_argument("--told", type=Path, help="another, trained --on remainder")
     asked = parser.parse_args()
     rows, pictures = (600, 1) if asked.quick else (asked.rows, asked.pictures)
     torch.set_num_threads(1)
@@ -273,7 +274,7 @@ def main() -> None:
     if asked.model is not None:
         from inpainting_digits import digits
 
-        found += digits(asked.model, 8 if asked.quick else 50)
+        found += digits(asked.model, 8 if asked.quick else 50, asked.told)
     for claim in found:
         print(json.dumps(claim) if asked.json else claim)
 

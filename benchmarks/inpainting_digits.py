@@ -16,12 +16,17 @@ from unmist.editing.measure import Mask
 from unmist.editing.posterior import Posterior
 from unmist.run.model import load
 from unmist.run.picture import save_picture, strip
+from unmist.workflows.edit import inpaint
+from unmist.workflows.sample import Shot
 
 SHOWN = 12
 
 
-def digits(folder: Path, count: int) -> list[dict[str, object]]:
-    """Prints what was measured and leaves `inpainting.png`; the claims."""
+def digits(folder: Path, count: int, told: Path | None = None) -> list[dict[str, object]]:
+    """Prints what was measured and leaves `inpainting.png`; the claims.
+
+    told: another model, trained with a part hidden.
+    """
     model, data = load(folder), open_data("digits")
     pictures = data.values[data.held[:count]]
     known = np.ones(model.shape[1:], np.float32)
@@ -29,11 +34,14 @@ def digits(folder: Path, count: int) -> list[dict[str, object]]:
     mask, y = torch.from_numpy(known), model.codec.encode(torch.from_numpy(pictures))
     noise, seen = Noise(0, "digits", tuple(range(count))), Mask(mask)
     real, rows, shown = seam(pictures, known), [], [pictures, (pictures * known).astype(np.uint8)]
-    for name in ("posterior", "keep", "replacement"):
+    for name in ("posterior", "keep", *(("told",) if told else ()), "replacement"):
         began = time.process_time()
-        x = drawn(name, model, seen, y, noise)
+        if name == "told":
+            pixels = taught(told, pictures, known)
+        else:
+            x = drawn(name, model, seen, y, noise)
+            pixels = np.where(known == 1, pictures, model.codec.decode(x).numpy())
         spent = (time.process_time() - began) / count
-        pixels = np.where(known == 1, pictures, model.codec.decode(x).numpy())
         off = np.abs(pixels.astype(int) - pictures)
         filled = float(np.sqrt((off[:, :, known == 0].astype(float) ** 2).mean()))
         row = {
@@ -63,6 +71,18 @@ def drawn(name, model, seen, y, noise):
     lead = Posterior(base, seen, seen.forward(y), rounds=2) if name == "posterior" else base
     x = started(like, plan, noise)
     return final(walk(Keep(lead, seen.known, y), x, plan, model.recipe.sampling.solver, noise)).x
+
+
+def taught(folder, pictures, known):
+    """uint8 (count, 1, h, w): each filled by a model that was taught with a part hidden."""
+    model = load(folder)
+    shots = (Shot(count=1, seed=0, first=number) for number in range(len(pictures)))
+    return np.concatenate(
+        [
+            inpaint(model, picture, known, shot).pixels
+            for picture, shot in zip(pictures, shots, strict=True)
+        ]
+    )
 
 
 def seam(pictures, known):

@@ -11,6 +11,7 @@ from unmist.conditions.family import Column, conditions
 from unmist.conditions.image import Image
 from unmist.conditions.label import Label
 from unmist.conditions.number import Number
+from unmist.conditions.remainder import Remainder
 from unmist.conditions.small import Small
 from unmist.conditions.text import Text
 from unmist.core.condition import Cond
@@ -40,6 +41,12 @@ MEMBERS = {  # an open condition, what the data say of four rows, a wish, one it
     ),
     "small": (
         Small(factor=2),
+        Column([np.full((3, 6, 5), 9, np.uint8), PICTURE, None, PICTURE[::-1]]),
+        None,
+        None,
+    ),
+    "remainder": (
+        Remainder(),
         Column([np.full((3, 6, 5), 9, np.uint8), PICTURE, None, PICTURE[::-1]]),
         None,
         None,
@@ -177,7 +184,7 @@ def test_pictures_are_mirrored_with_their_samples():
     found = turned(cond, which).values
     assert torch.equal(found["image"][0], cond.values["image"][0].flip(-1))
     assert torch.equal(found["image"][1], cond.values["image"][1])
-    for name in set(MEMBERS) - {"image", "small"}:
+    for name in set(MEMBERS) - {"image", "remainder", "small"}:
         assert found[name] is cond.values[name]
 
 

@@ -92,7 +92,7 @@ class Harm:
 
 @app.command
 def inpaint(
-    model: Path, picture: Path, /, *, hole: Hole | None = None, method: str = "posterior",
+    model: Path, picture: Path, /, *, hole: Hole | None = None, method: str = "",
     draw: Draw | None = None, out: Out | None = None,
 ) -> int:  # fmt: skip
     """Paint a part of a picture anew, or more round it; the rest stays as it is, to the bit.
@@ -100,9 +100,10 @@ def inpaint(
     Parameters
     ----------
     method
-        posterior, particles (8 a sample, weighed: best and 8 times slower), repaint, or keep.
+        posterior, particles (8 a sample, weighed: best and 8 times slower), repaint, keep, or told
+        (the default of a model trained --on remainder: posterior of others).
     """
-    from unmist.workflows.edit import inpainting, noisy
+    from unmist.workflows.edit import inpainting, method_of, noisy
     from unmist.workflows.edit_pictures import grown, known_of
 
     draw, out, hole = draw or Draw(), out or Out(), hole or Hole()
@@ -113,7 +114,8 @@ def inpaint(
     else:
         known = known_of(given, hole.mask, [_box_of(text) for text in hole.box], grow)
         pixels = grown(loaded, given.pixels, grow)
-    shot = noisy(shot)
+    method = method_of(loaded, method)
+    shot = noisy(shot, method)
     return _drawn(loaded, shot, inpainting(loaded, pixels, known, shot, method), out, model)
 
 

@@ -33,9 +33,9 @@ class What:
         One setting of the recipe, as in network.width=96; may be repeated.
     on
         What the model is told of each sample: label (its class), text (its caption), image (the
-        picture given with it), small (itself at a low resolution), or the
-        name of a column of numbers; several with commas. Details by --set, as in
-        conditions.text.layers=1.
+        picture given with it), small (itself at a low resolution), remainder (itself with a part
+        hidden, for inpainting), or the name of a column of numbers; several with commas. Details
+        by --set, as in conditions.text.layers=1.
     codec
         Teach in latents: kl or vq, whose codec is taught first, or a run or codec folder whose
         codec is used. Details by --set, as in codec.factor=8 or coding.samples=20000.

@@ -11,6 +11,7 @@ import torch
 from unmist.base.faults import BadInput, CannotWrite
 from unmist.conditions.family import Column, Condition, Reader
 from unmist.conditions.label import Label
+from unmist.conditions.remainder import Remainder
 from unmist.conditions.small import Small
 from unmist.conditions.text import Text
 from unmist.core.condition import Cond, Tokens
@@ -82,7 +83,7 @@ def column_of(name: str, condition: Condition, data: DataSet) -> Column:
     match condition:
         case Label():
             values, what = data.labels, "labels"
-        case Small():
+        case Small() | Remainder():
             values, what = data.values, "samples"
         case Text():
             values, what = data.captions, "captions"

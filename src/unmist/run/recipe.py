@@ -16,6 +16,7 @@ from unmist.codecs.family import Codec, codecs
 from unmist.conditions import image as _image  # noqa: F401 - fills the family
 from unmist.conditions import label as _label  # noqa: F401
 from unmist.conditions import number as _number  # noqa: F401
+from unmist.conditions import remainder as _remainder  # noqa: F401
 from unmist.conditions import small as _small  # noqa: F401
 from unmist.conditions import text as _text  # noqa: F401
 from unmist.conditions.family import Condition, conditions

@@ -16,6 +16,7 @@ from unmist.base.kinds import did_you_mean
 from unmist.base.noise import Noise
 from unmist.codecs.autoencoder import padded
 from unmist.codecs.latent import Latent
+from unmist.conditions.remainder import Remainder
 from unmist.core.denoiser import Denoiser
 from unmist.core.plan import Plan, ancestral, descend, jumps
 from unmist.core.walk import State, started, walk
@@ -37,14 +38,17 @@ from unmist.workflows.sample import (
     settings_of,
     settled,
 )
+from unmist.workflows.wishes import with_value
 
 __all__ = [
     "METHODS",
+    "TOLD",
     "Draft",
     "developed",
     "editing",
     "inpaint",
     "inpainting",
+    "method_of",
     "restore",
     "restoring",
     "upscale",
@@ -54,6 +58,7 @@ __all__ = [
 ]
 
 METHODS = ("posterior", "particles", "repaint", "keep")
+TOLD = "told"  # the method of a model that was taught with a part hidden
 LUMA = (0.299, 0.587, 0.114)
 ROUNDS = 2  # backward passes a call of the posterior
 
@@ -63,8 +68,9 @@ class Draft:
     """What is walked: `wrap` makes the edit's denoiser of the model's, guided as is asked.
 
     `begin` gives x at the plan's start from zeros of the shape drawn. particles: so many a sample
-    are led by what `wrap` makes, a Posterior. paste: known (h, w) and the
-    picture whose pixels come back unchanged where it is 1. told: what the settings say of the edit.
+    are led by what `wrap` makes, a Posterior. beside: values (1, ...) of
+    conditions that every row is told. paste: known (h, w) and the picture whose pixels come back
+    unchanged where it is 1. told: what the settings say of the edit.
     """
 
     wrap: Callable[[Denoiser], Denoiser]
@@ -73,6 +79,7 @@ class Draft:
     shape: tuple[int, ...]
     begin: Callable[[Tensor, Plan, Noise], Tensor] = started
     particles: int = 0
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
     paste: tuple[np.ndarray, np.ndarray] | None = None
     told: Mapping[str, object] = field(default_factory=dict)
 
@@ -84,6 +91,8 @@ def editing(model: Model, shot: Shot, draft: Draft) -> Iterator[tuple[int, State
     denoise = draft.wrap(guide.denoise)
     for ids in portions:
         noise, cond = Noise(shot.seed, "edit", ids), guide.cond(ids)
+        for name, value in draft.beside.items():
+            cond = with_value(cond, name, value.repeat_interleave(len(ids), 0))
         like = torch.zeros(len(ids), *model.codec.inner(draft.shape), device=model.device)
         guide.start()
         if draft.particles:
@@ -128,26 +137,36 @@ def at_places(model: Model, numbers: Tensor, *, least: bool) -> Tensor:
     return 1 - blocks.amax(0) if least else blocks.amax(0)
 
 
-def noisy(shot: Shot) -> Shot:
-    """Ancestral where the shot does not say: what is added to the mean is then corrected below."""
-    return shot if shot.eta is not None else replace(shot, eta=1.0)
+def noisy(shot: Shot, method: str = "") -> Shot:
+    """Ancestral where the shot does not say: what is added to the mean is then corrected below.
+
+    Where the model itself is told what is known, nothing is added and the shot stays.
+    """
+    return shot if method == TOLD or shot.eta is not None else replace(shot, eta=1.0)
+
+
+def method_of(model: Model, method: str) -> str:
+    """How the model inpaints: as is said, else told where it was taught so, else the first."""
+    return method or (TOLD if _remainders(model) else METHODS[0])
 
 
 def inpainting(
-    model: Model, picture: np.ndarray, known: np.ndarray, shot: Shot, method: str = "posterior"
+    model: Model, picture: np.ndarray, known: np.ndarray, shot: Shot, method: str = ""
 ) -> Draft:
     """picture uint8 (c, *s), known (*s): 1 stays, 0 is drawn, between them both are mixed.
 
     method: posterior, particles (8 a sample, weighed), repaint (five passes over every ten steps),
-    or keep. Raises BadInput.
+    keep, or told, the default of a model trained --on remainder. Raises BadInput.
     """
-    if method not in METHODS:
-        mend = did_you_mean(method, list(METHODS))
+    method = method_of(model, method)
+    if method not in (*METHODS, TOLD):
+        mend = did_you_mean(method, [*METHODS, TOLD])
         raise BadInput(f"no method '{method[:40]}'", where="inpaint", mend=mend)
+    beside = _remaining(model, picture, known) if method == TOLD else {}
     mask, y = torch.from_numpy(np.asarray(known, np.float32)), encoded(model, picture)
     own = at_places(model, mask, least=True)
     seen = Mask((own == 1).to(own))
-    plan, chosen = plan_of(model, noisy(shot))
+    plan, chosen = plan_of(model, noisy(shot, method))
     if method == "repaint":
         plan = jumps(plan, length=10, times=5)
     if method == "particles":
@@ -160,9 +179,24 @@ def inpainting(
 
     return Draft(
         wrap, plan, chosen, picture.shape, particles=8 if method == "particles" else 0,
-        paste=(mask.numpy(), picture),
+        beside=beside, paste=(mask.numpy(), picture),
         told={"verb": "inpaint", "method": method, "known": round(float(mask.mean()), 6)},
     )  # fmt: skip
+
+
+def _remainders(model: Model) -> list[str]:
+    return [name for name, part in model.recipe.conditions.items() if isinstance(part, Remainder)]
+
+
+def _remaining(model: Model, picture: np.ndarray, known: np.ndarray) -> dict[str, Tensor]:
+    """What a model that was taught with a part hidden is told of a picture."""
+    names = _remainders(model)
+    if not names:
+        mend = "train one: unmist train DATA --on remainder, or use another method"
+        raise BadInput("the model was never told what is hidden", where="inpaint", mend=mend)
+    mask = (np.asarray(known) == 1)[None].astype(np.float32)
+    value = np.concatenate((picture.astype(np.float32) / 127.5 - 1, mask))[None]
+    return dict.fromkeys(names, torch.from_numpy(value).to(model.device))
 
 
 def inpaint(
@@ -170,10 +204,11 @@ def inpaint(
     picture: np.ndarray,
     known: np.ndarray,
     shot: Shot | None = None,
-    method: str = "posterior",
+    method: str = "",
 ) -> Samples:
     """`inpainting`, drawn: pixels where known is 1 are those of the picture, to the bit."""
-    shot = noisy(shot or Shot())
+    method = method_of(model, method)
+    shot = noisy(shot or Shot(), method)
     return developed(model, shot, inpainting(model, picture, known, shot, method))
 
 
