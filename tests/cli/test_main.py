@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from unmist.base.faults import BadInput, Busy, CannotWrite, Diverged
+from unmist.base.machine import in_bytes
 from unmist.cli import main as frame
 from unmist.cli.flags import seconds, settings_of
 from unmist.cli.main import COMMANDS, main
-from unmist.cli.progress import clock, memory
+from unmist.cli.progress import clock
 
 
 def test_help_needs_neither_torch_nor_the_parser():
@@ -151,7 +152,7 @@ def test_clocks_and_sizes_are_written_for_people():
         "1:00:00",
         "1:02:05",
     ]
-    assert [memory(b) for b in (0, 1023, 2048, 3 << 20, 3 << 29)] == [
+    assert [in_bytes(b) for b in (0, 1023, 2048, 3 << 20, 3 << 29)] == [
         "0 B",
         "1023 B",
         "2 KiB",

@@ -14,7 +14,16 @@ from unmist.base.kinds import did_you_mean
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Machine", "autocast", "choose", "cores", "differences", "facts", "free_memory"]
+__all__ = [
+    "Machine",
+    "autocast",
+    "choose",
+    "cores",
+    "differences",
+    "facts",
+    "free_memory",
+    "in_bytes",
+]
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
@@ -169,3 +178,13 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def in_bytes(count: float) -> str:
+    """`512 MiB`, `1.5 GiB`."""
+    size, units = count, iter(("B", "KiB", "MiB"))
+    for unit in units:
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from unmist.base.machine import in_bytes
 from unmist.cli.output import emit, note
-from unmist.cli.progress import memory
 
 __all__ = ["pack"]
 
@@ -35,5 +35,5 @@ def pack(
     for name in made.left:
         note(f"{name} belongs to other weights and was left behind")
     students = f", with {', '.join(made.students)}" if made.students else ""
-    print(f"{made.folder}: {memory(made.bytes)}{students}")
+    print(f"{made.folder}: {in_bytes(made.bytes)}{students}")
     return 0

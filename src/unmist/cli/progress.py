@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unmist.workflows.midway import Midway
     from unmist.workflows.train import Report
 
-__all__ = ["clock", "figures", "follow", "followed", "memory"]
+__all__ = ["clock", "figures", "follow", "followed"]
 
 PAUSE = 10.0  # seconds between plain lines
 
@@ -25,16 +25,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def memory(count: float) -> str:
-    """`512 MiB`, `1.5 GiB`."""
-    size, units = count, iter(("B", "KiB", "MiB"))
-    for unit in units:
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
 
 
 def figures(report: "Report") -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from unmist.base.machine import in_bytes
 from unmist.cli.flags import coded_by, kinds_of, recipe_of, seconds, settings_of, with_codec_of
 from unmist.cli.output import emit, note
-from unmist.cli.progress import clock, follow, memory
+from unmist.cli.progress import clock, follow
 
 if TYPE_CHECKING:
     from unmist.run.recipe import Recipe
@@ -174,20 +175,19 @@ def _classifier(model: Path, order: "Order", *, alone: bool, json: bool) -> int:
 
 def show(estimate: "Estimate", *, json: bool) -> None:
     """What `--plan` says of a run."""
+    from unmist.networks.unet import UNet
+    from unmist.workflows.planning import needed
+
     if json:
         emit({key: value for key, value in asdict(estimate).items() if key != "recipe"})
         return
     print(
         f"{estimate.samples} samples in {clock(estimate.seconds)} at {estimate.speed:.0f} a second"
     )
-    from unmist.networks.unet import UNet
-
     net = estimate.recipe.network
     wide = f" at width {net.width}" if isinstance(net, UNet) else ""
     print(f"{estimate.parameters} parameters{wide}, samples of shape {estimate.recipe.shape}")
-    from unmist.workflows.planning import needed
-
     weights, call = needed(estimate.recipe)
-    print(f"memory by count {memory(weights)} for weights, {memory(call)} for a network call")
-    print(f"memory {memory(estimate.memory)}, disk {memory(estimate.disk)}")
+    print(f"memory by count {in_bytes(weights)} for weights, {in_bytes(call)} for a network call")
+    print(f"memory {in_bytes(estimate.memory)}, disk {in_bytes(estimate.disk)}")
     print("nothing was written")

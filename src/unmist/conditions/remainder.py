@@ -77,6 +77,11 @@ class Remainder:
         return ()
 
 
+def even(*shape: int) -> Tensor:
+    """From 0 to 1, by torch's own generator, as dropout: the step sets it by samples seen."""
+    return torch.empty(shape).uniform_()
+
+
 def boxes(centre: Tensor, half: Tensor, sizes: Sequence[int]) -> Tensor:
     """1 in the boxes, else 0, (b, 1, *sizes): centre and half side (b, axes) as parts of a side."""
     inside = torch.ones(len(centre), 1, *sizes)
@@ -91,12 +96,12 @@ def boxes(centre: Tensor, half: Tensor, sizes: Sequence[int]) -> Tensor:
 
 def holes(count: int, sizes: Sequence[int]) -> Tensor:
     """Where so many samples are known, 1 or 0 (count, 1, *sizes), by torch's own generator."""
-    inside = boxes(torch.rand(count, len(sizes)), 0.1 + 0.4 * torch.rand(count, len(sizes)), sizes)
-    coarse = torch.rand(count, 1, *[SPOTS] * len(sizes))
+    inside = boxes(even(count, len(sizes)), 0.1 + 0.4 * even(count, len(sizes)), sizes)
+    coarse = even(count, 1, *[SPOTS] * len(sizes))
     smooth = interpolate(coarse, size=list(sizes), mode=SMOOTH[len(sizes)])
     flat = [count, 1, *[1] * len(sizes)]
-    spots = (smooth > (0.3 + 0.4 * torch.rand(count)).view(flat)).float()
-    kind = torch.rand(count).view(flat)
+    spots = (smooth > (0.3 + 0.4 * even(count)).view(flat)).float()
+    kind = even(count).view(flat)
     return torch.where(kind < HIDDEN, 1 - inside, torch.where(kind < SEEN, inside, spots))
 
 

@@ -77,10 +77,10 @@ def _padded(pixels: np.ndarray, size: tuple[int, int], colour: tuple[int, int, i
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """(h, w, 1 or 3) to (h, w, channels): grey repeated, or colour by the luma of Rec. 601."""
-    if pixels.shape[2] == channels:
+    """(..., 1 or 3) to (..., channels): grey repeated, or colour by the luma of Rec. 601."""
+    if pixels.shape[-1] == channels:
         return pixels
     if channels == 3:
-        return pixels.repeat(3, 2)
+        return pixels.repeat(3, -1)
     luma = pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
     return ((luma + 0x8000) >> 16).astype(np.uint8)[..., None]

@@ -21,7 +21,6 @@ from unmist.data.tree import shown
 
 __all__ = ["located", "open_data", "other_rows"]
 
-
 MOST_FRAMES = 1024
 
 
@@ -56,15 +55,15 @@ def open_data(  # noqa: PLR0913 - the public door: each setting by its name, as 
     place = located(source)
     if not 0 <= frames <= MOST_FRAMES:
         raise BadInput(f"{frames} frames", where="data.frames", mend=f"0 … {MOST_FRAMES}")
-    if isinstance(place, Path) and place.is_dir() and (kind := stacked(place, frames)):
+    if not isinstance(place, Path) or not place.is_dir():
+        if isinstance(place, Path) and frames and place.suffix.lower() == ".npy":
+            return assemble(grouped(series_rows(place, frames), cache))
+        return assemble(other_rows(place, reading, cache))
+    if kind := stacked(place, frames):
         return assemble(grouped(stack_rows(place, kind, reading, frames, cache), cache))
-    if isinstance(place, Path) and frames and place.suffix.lower() == ".npy":
-        return assemble(grouped(series_rows(place, frames), cache))
-    if isinstance(place, Path) and place.is_dir():
-        where = None if cache is None else Path(cache)
-        rows, _ = folder_rows(place, reading, cache=where, accept_drift=accept_drift)
-        return assemble(rows)
-    return assemble(other_rows(place, reading, cache))
+    where = None if cache is None else Path(cache)
+    rows, _ = folder_rows(place, reading, cache=where, accept_drift=accept_drift)
+    return assemble(rows)
 
 
 def located(source: str | os.PathLike) -> str | Path:

@@ -18,7 +18,7 @@ import numpy as np
 from unmist.base.faults import BadInput, CannotWrite
 from unmist.data.clips import ANIMATED, VIDEOS, frames_of, windows
 from unmist.data.dataset import Rows
-from unmist.data.fit import default_size
+from unmist.data.fit import default_size, with_channels
 from unmist.data.index import cache_root, saved
 from unmist.data.mesh import MESHES
 from unmist.data.reading import Reading
@@ -35,7 +35,7 @@ Named = tuple[str, Path]
 
 
 def stacked(folder: Path, frames: int) -> str:
-    """ "volumes", "clips", or "" for a folder of pictures."""
+    """What a folder holds: "volumes", "clips", or "" for pictures."""
     if frames:
         return "clips"
     names = [name for name, _ in _entries(folder)]
@@ -170,7 +170,7 @@ def _clip_rows(found: list[Named], frames: int, reading: Reading) -> Rows:
         for clip in windows(path, frames, size, reading):
             clips.append(clip)
             owner.append(names[path])
-            _refuse_large(sum(one.nbytes for one in clips[-1:]) * len(clips))
+            _refuse_large(clip.nbytes * len(clips))
 
     names = {found[number][1]: number for number in good}
     _each([found[number] for number in good], cut, reading, "clips")
@@ -182,12 +182,7 @@ def _clip_rows(found: list[Named], frames: int, reading: Reading) -> Rows:
 
 
 def _channelled(clip: np.ndarray, channels: int) -> np.ndarray:
-    if len(clip) == channels:
-        return clip
-    if channels == 3:
-        return clip.repeat(3, axis=0)
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.tensordot(weights, clip.astype(np.float32), 1)[None].round().astype(np.uint8)
+    return np.moveaxis(with_channels(np.moveaxis(clip, 0, -1), channels), -1, 0)
 
 
 def _refuse_large(count: int) -> None:

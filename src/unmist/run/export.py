@@ -14,7 +14,7 @@ from unmist.data.mesh import MESHES, save_mesh
 from unmist.data.voxels import marching, surface
 from unmist.run.picture import save_film
 
-__all__ = ["CLIPS", "VOLUMES", "check_export", "export"]
+__all__ = ["CLIPS", "VOLUMES", "check_export", "export", "write_array"]
 
 CLIPS = ("webp", "gif", "mp4")
 VOLUMES = ("npy", "nii", "nii.gz", *(ending[1:] for ending in MESHES if ending != ".ply"))
@@ -97,10 +97,15 @@ def _mp4(path: Path, pixels: np.ndarray, settings: dict[str, object]) -> bool:
     return True
 
 
-def _npy(path: Path, pixels: np.ndarray, settings: dict[str, object]) -> bool:
-    del settings
+def write_array(path: Path, pixels: np.ndarray) -> None:
+    """One .npy file, whole. Raises CannotWrite."""
     with files.whole(path) as beside, beside.open("wb") as out:
         np.save(out, pixels, allow_pickle=False)
+
+
+def _npy(path: Path, pixels: np.ndarray, settings: dict[str, object]) -> bool:
+    del settings
+    write_array(path, pixels)
     return True
 
 

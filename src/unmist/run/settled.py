@@ -85,10 +85,9 @@ def same_recipe(
         plan = replace(asked.training, samples=there.training.samples)
         asked = replace(asked, training=plan)
     net, began = asked.network, there.network
-    if isinstance(net, UNet) and isinstance(began, UNet):  # chosen by what room there was
-        asked = replace(asked, network=(net := replace(net, recompute=began.recompute)))
-    if any_width and isinstance(net, UNet) and isinstance(began, UNet):  # as it suited the budget
-        asked = replace(asked, network=replace(net, width=began.width))
+    if isinstance(net, UNet) and isinstance(began, UNet):  # chosen by the room, and by the budget
+        width = began.width if any_width else net.width
+        asked = replace(asked, network=replace(net, recompute=began.recompute, width=width))
     ours, theirs = to_plain(asked, FAMILIES), to_plain(there, FAMILIES)
     for path in _differences(ours, theirs, "recipe"):
         raise BadInput(

@@ -48,14 +48,16 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: object) -> Non
         raise BadInput(f"tensor '{name}' is missing", where=where, mend=mend)
     for name in sorted(tensors.keys() - expected.keys()):
         raise BadInput(f"tensor '{name}' has no place in this network", where=where, mend=mend)
+    filled = {}
     for name, wanted in expected.items():
         given = tensors[name]
         if given.dtype == torch.float16 and wanted.dtype == torch.float32:
-            tensors = {**tensors, name: (given := given.float())}
+            given = given.float()
         if (given.shape, given.dtype) != (wanted.shape, wanted.dtype):
             what = f"tensor '{name}' is {_form(given)}, this network wants {_form(wanted)}"
             raise BadInput(what, where=where, mend=mend)
-    module.load_state_dict(tensors)
+        filled[name] = given
+    module.load_state_dict(filled)
 
 
 def _form(tensor: Tensor) -> str:

@@ -3,9 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from unmist.base import files
+from unmist.run.export import write_array
 from unmist.run.picture import grid, save_film, save_picture
 from unmist.run.views import stills
 from unmist.workflows.gallery import Written, save_moving, zoom_for
@@ -25,8 +23,7 @@ def save_edit(samples: Samples, shot: Shot, folder: Path, verb: str) -> Written:
     written = Written(tuple(pictures))
     if samples.pixels.ndim != 4:
         array = folder / f"{name}.npy"
-        with files.whole(array) as beside, beside.open("wb") as out:
-            np.save(out, samples.pixels)
+        write_array(array, samples.pixels)
         written = replace(written, array=array)
     if samples.pixels.ndim == 5:
         written = replace(written, film=save_moving(samples, folder / f"{name}.webp"))

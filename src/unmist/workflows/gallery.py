@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unmist.base import files
 from unmist.core.walk import State
-from unmist.run.export import check_export, export
+from unmist.run.export import check_export, export, write_array
 from unmist.run.model import Model
 from unmist.run.picture import grid, save_film, save_picture
 from unmist.run.views import moving, stills
@@ -95,8 +94,7 @@ def save_samples(samples: Samples, shot: Shot, folder: Path, kind: str = "") -> 
     array = None
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
         array = folder / "samples.npy"
-        with files.whole(array) as beside:
-            np.save(beside, pixels)
+        write_array(array, pixels)
     film = save_moving(samples, folder / "moving.webp") if pixels.ndim == 5 else None
     return Written(tuple(pictures), whole, film, array, tuple(exported))
 

@@ -39,7 +39,12 @@ def noise_witness(path: Path, pixels: np.ndarray | None, folder: Path, home: Pat
         found, own = ("x".join(map(str, shape)) for shape in (pixels.shape, model.shape))
         return Found("noise", None, f"not asked: the picture is {found}, the model draws {own}")
     try:
-        odds, nonce = detect_noise(_start(model, path, pixels), key, _nonces(model, path))
+        shot = shot_like(model, path)
+    except BadInput:
+        shot = None
+    try:
+        start = _start(model, shot or Shot(wish={}), pixels)
+        odds, nonce = detect_noise(start, key, _nonces(shot))
     except BadInput as fault:
         return Found("noise", None, f"not asked: {fault.what}")
     whose = f"of {model.name}, by your own key: seed {nonce[0]}, sample {nonce[1]}"
@@ -47,12 +52,8 @@ def noise_witness(path: Path, pixels: np.ndarray | None, folder: Path, home: Pat
     return Found("noise", odds.holds(), said, None, odds.log10_p)
 
 
-def _start(model: Model, path: Path, pixels: np.ndarray) -> torch.Tensor:
+def _start(model: Model, shot: Shot, pixels: np.ndarray) -> torch.Tensor:
     """What the picture started from, (c, *s) in model space."""
-    try:
-        shot = shot_like(model, path)
-    except BadInput:
-        shot = Shot(wish={})
     chosen = settled(model, shot)
     told = asking(followed(model, chosen.guide), shot.wish)
     guide = guiding(model, chosen.guide, told)
@@ -63,11 +64,9 @@ def _start(model: Model, path: Path, pixels: np.ndarray) -> torch.Tensor:
     return noise_of(guide.denoise, x0, levels, solver=solver, cond=guide.cond((shot.first,)))[0]
 
 
-def _nonces(model: Model, path: Path) -> Iterator[Nonce]:
-    """The picture's own seed and number first; without, the first of each."""
-    try:
-        shot = shot_like(model, path)
-    except BadInput:
-        yield from ((seed, number) for seed in range(SEEDS) for number in range(NUMBERS))
-    else:
+def _nonces(shot: Shot | None) -> Iterator[Nonce]:
+    """The seed and number that the picture says; without, the first of each."""
+    if shot is not None:
         yield shot.seed, shot.first
+        return
+    yield from ((seed, number) for seed in range(SEEDS) for number in range(NUMBERS))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from unmist.base.machine import in_bytes
 from unmist.core.denoiser import Denoiser
 from unmist.data.dataset import DataSet
 from unmist.networks.count import kept_bytes
@@ -105,20 +106,17 @@ def needed(recipe: Recipe) -> tuple[int, int]:
 def roomy(recipe: Recipe, room: int) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe, told to recompute where `room` bytes (0: not known) would not do; notices."""
     weights, call = needed(recipe)
-    told = f"memory: {size(weights)} for weights and moments, {size(call)} for a network call"
+    told = (
+        f"memory: {in_bytes(weights)} for weights and moments, {in_bytes(call)} for a network call"
+    )
     if not room or weights + call < SAFE * room:
         return recipe, (told,) if weights + call > 1 << 30 else ()
-    over = f"{told}, {size(room)} free"
+    over = f"{told}, {in_bytes(room)} free"
     net = recipe.network
     if not isinstance(net, UNet) or net.recompute:
         return recipe, (f"{over}: this may not fit; a smaller --set training.micro needs less",)
     recipe = replace(recipe, network=replace(net, recompute=True))
     return recipe, (f"{over}: activations are worked out again on the way back",)
-
-
-def size(count: int) -> str:
-    """Bytes in words."""
-    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"
 
 
 def _long(recipe: Recipe, samples: int) -> Recipe:

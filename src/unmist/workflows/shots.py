@@ -81,7 +81,7 @@ def shot_like(
             where=picture,
             mend="give that model, or pass --other-model",
         )
-    if told.get("mark", mark := own_mark() if "mark" in told else None) != mark:
+    if "mark" in told and told["mark"] != own_mark():
         mend = "draw it without by its seed and number, or name the right keys by UNMIST_KEYS"
         raise BadInput("its start was marked with another key", where=picture, mend=mend)
     shot = _led_as(model, _shot_of(told, picture))
