@@ -13,13 +13,13 @@ meshes: the claims are against the data alone. A grid and a turntable lie in the
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from steered import claimed
 from unmist.base.noise import keyed
 from unmist.data.opening import open_data
 from unmist.data.voxels import surface
@@ -86,40 +86,21 @@ def measured(chosen):
         yield f"{name:9} samples  {quartiles(one)}"
         gap = apart(one, other)
         yield f"{name:9} held out {quartiles(other)}   apart {gap:.3f}, data {floor:.3f}"
-        claims.append(
-            (
-                f"solids: {name} of samples and held-out pieces apart",
-                gap,
-                APART,
-                floor,
-            )
-        )
+        claims.append((f"{name} of samples and held-out pieces apart", gap, APART, floor))
     near, usual = nearest(samples.pixels, train), nearest(held, train)
     yield f"nearest training piece, cells in common: samples {quartiles(near)}"
     yield f"{'':40} held out {quartiles(usual)}"
     limit = float(np.quantile(usual, 0.99))
-    claims.append(
-        (
-            "solids: share nearer to a training piece than 99 % of held-out pieces",
-            float((near > limit).mean()),
-            0.03,
-            0.01,
-        )
-    )
+    closer = float((near > limit).mean())
+    claims.append(("share nearer to a training piece than 99 % held out", closer, 0.03, 0.01))
     full = [one[0] for one in samples.pixels if one.max() > 127]
     closed = np.mean([twice_run(surface(one).triangles) for one in full]) if full else 0.0
     yield f"closed meshes: {closed:.3f} of {len(full)} that are not empty, of {len(samples.pixels)}"
-    claims.append(
-        (
-            "solids: share of samples without a closed mesh",
-            1 - closed * len(full) / len(samples.pixels),
-            0.02,
-            0.0,
-        )
-    )
+    open_ = 1 - closed * len(full) / len(samples.pixels)
+    claims.append(("share of samples without a closed mesh", open_, 0.02, 0.0))
     for claim, value, target, floor in claims:
         yield {
-            "claim": claim,
+            "claim": f"solids: {claim}",
             "value": round(value, 4),
             "target": target,
             "floor": round(floor, 4),
@@ -144,14 +125,8 @@ def main():
     torch.set_num_threads(chosen.threads)
     chosen.state.mkdir(parents=True, exist_ok=True)
     for line in measured(chosen):
-        if isinstance(line, dict) and chosen.json:
-            print(json.dumps(line), flush=True)
-        elif isinstance(line, dict):
-            met = "met" if line["meets"] else "NOT met"
-            print(
-                f"{line['claim']}: {line['value']} (data {line['floor']}), "
-                f"at most {line['target']}: {met}"
-            )
+        if isinstance(line, dict):
+            claimed(line, chosen.json)
         elif not chosen.json:
             print(line, flush=True)
 
