@@ -7,7 +7,7 @@ import torch
 
 from unmist.base.faults import BadInput
 from unmist.core.condition import Signals, Sockets
-from unmist.networks.count import kept_bytes
+from unmist.networks.count import count, kept_bytes
 from unmist.networks.unet import UNet, channels_last
 from unmist.nn.attention import forward_mode
 
@@ -125,3 +125,15 @@ def test_recomputing_changes_no_bit_and_keeps_less(shape):
         for settings in (plain, replace(plain, recompute=True))
     ]
     assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_attention_apart_costs_less_and_needs_two_axes():
+    """Fails if frames and places apart cost no less on a clip, or a series takes it."""
+    plain = UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=(1,), head=8, fold=1)
+    apart = replace(plain, factorised=True)
+    shape, nothing = (1, 16, 16, 16), Sockets()
+    whole, parts = (count(one.build(shape, nothing), shape, nothing) for one in (plain, apart))
+    assert parts.multiply_adds < 0.9 * whole.multiply_adds
+    assert parts.parameters > whole.parameters
+    with pytest.raises(BadInput, match="one axis has no slices"):
+        apart.build((1, 16), nothing)

@@ -33,6 +33,28 @@ def test_new_blocks_are_nothing(axes):
     x = draw(2, 16, *[4] * axes)
     assert torch.equal(ResidualBlock(axes, (16, 16), 0.0)(x, draw(2, 32)), x)
     assert torch.equal(AttentionBlock(16, 2, 0)(x, None), x)
+    assert torch.equal(AttentionBlock(16, 2, 0, factorised=axes > 1)(x, None), x)
+
+
+def test_space_and_time_are_asked_apart():
+    """Fails if a place hears another place of another frame, misses its own frame or
+    its own place in another, or the two parts are not those of plain attention."""
+    block = AttentionBlock(8, 2, 0, factorised=True)
+    block.norm = torch.nn.Identity()
+    torch.nn.init.normal_(block.own.out.weight)
+    torch.nn.init.normal_(block.along.out.weight)
+    x = draw(2, 8, 3, 4, 5)
+    plain = block(x, None)
+    for frame in range(3):
+        by_hand = block.own(x[:, :, frame].flatten(2).transpose(1, 2))
+        place = block.along(x[:, :, :, 1, 2].transpose(1, 2))[:, frame]
+        found = (plain - x)[:, :, frame, 1, 2]
+        torch.testing.assert_close(found, by_hand[:, 1 * 5 + 2] + place)
+    other = x.clone()
+    other[:, :, 2, 1, 2] += 1
+    changed = ((block(other, None) - plain).abs().amax((0, 1)) > 1e-6).nonzero().tolist()
+    whole = [[2, row, column] for row in range(4) for column in range(5)]
+    assert changed == [[0, 1, 2], [1, 1, 2], *whole]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8])

@@ -39,6 +39,8 @@ class UNet:
     the width (`levels`), and `blocks` residual blocks on the way down and again on the way up.
     Levels named in `attention` (0 is the finest) attend once, on the way down, among their places
     and to tokens, in heads of about `head` channels. `dropout` in [0, 1) acts in training only.
+    `factorised`, for two axes and more, attends within each slice of the first axis (a frame) and
+    along it at each place, apart: for clips and series of pictures, at a fraction of the cost.
     With `recompute` a level's activations are not kept in training but worked out again on the way
     back (1604.06174): the same gradients, a third more time, room for large volumes and clips.
     The defaults have 4.4 M parameters and 134 M multiply-adds a sample of 3x32x32.
@@ -52,6 +54,7 @@ class UNet:
     fold: int = 2
     dropout: float = 0.0
     recompute: bool = False
+    factorised: bool = False
 
     def __post_init__(self) -> None:
         sizes = (self.width, self.head, self.fold, *self.levels, *self.blocks)
@@ -77,6 +80,11 @@ class UNet:
         Equal seeds give equal weights.
         """
         check_shape(shape)
+        refuse_unless(
+            not self.factorised or len(shape) > 2,
+            "one axis has no slices to attend in apart",
+            "leave network.factorised out",
+        )
         with seeded(seed):
             return UNetModule(self, shape, sockets, answers)
 
@@ -155,7 +163,11 @@ class Stage(nn.Module):
         )
         attends = tokens is not None and level in settings.attention
         heads = heads_of(width, settings.head)
-        self.attention = AttentionBlock(width, heads, tokens or 0) if attends else None
+        self.attention = (
+            AttentionBlock(width, heads, tokens or 0, factorised=settings.factorised)
+            if attends
+            else None
+        )
         self.share = 2 * width * count
 
     def forward(self, x: Tensor, change: Tensor, tokens: Tokens | None) -> Tensor:

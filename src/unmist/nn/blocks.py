@@ -71,22 +71,40 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """x + attention among places, + attention to tokens where there are any; nothing when new."""
+    """x + attention among places, + attention to tokens where there are any; nothing when new.
 
-    def __init__(self, width: int, heads: int, token_width: int) -> None:
+    factorised: each place asks the places of its own slice of the first axis, and its own place in
+    the other slices (space and time apart: 2204.03458, sec. 3), instead of all places of all.
+    """
+
+    def __init__(
+        self, width: int, heads: int, token_width: int, *, factorised: bool = False
+    ) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups_of(width), width)
         self.own = SelfAttention(width, heads)
         zeroed(self.own.out)
+        self.along = SelfAttention(width, heads) if factorised else None
+        if self.along is not None:
+            zeroed(self.along.out)
         self.other = CrossAttention(width, token_width, heads) if token_width else None
 
     def forward(self, x: Tensor, tokens: tuple[Tensor, Tensor] | None) -> Tensor:
         """x (b, c, *s); tokens are values (b, m, k) and mask (b, m)."""
         places = self.norm(x).flatten(2).transpose(1, 2)
-        mixed = self.own(places)
+        mixed = self.own(places) if self.along is None else self._apart(places, x.shape[2])
         if self.other is not None and tokens is not None:
             mixed = mixed + self.other(places, *tokens)
         return x + mixed.transpose(1, 2).unflatten(2, x.shape[2:])
+
+    def _apart(self, places: Tensor, slices: int) -> Tensor:
+        """Of places (b, slices*n, c): among the n of each slice, and along the slices."""
+        assert self.along is not None
+        rows = places.unflatten(1, (slices, -1))
+        within = self.own(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+        turned = rows.transpose(1, 2)
+        along = self.along(turned.flatten(0, 1)).unflatten(0, turned.shape[:2]).transpose(1, 2)
+        return (within + along).flatten(1, 2)
 
 
 class Downsample(nn.Module):
