@@ -1,14 +1,13 @@
 """`unmist edit inpaint | vary | extend | translate | upscale | restore | blend`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from unmist.base.faults import BadInput
-from unmist.base.kinds import did_you_mean
+from unmist.cli.edit_flags import Harm, Hole, Out, box_of, grow_of, numbers
 from unmist.cli.output import emit, note
 from unmist.cli.progress import followed
 from unmist.cli.sample import Draw
@@ -19,75 +18,13 @@ if TYPE_CHECKING:
     from unmist.run.model import Model
     from unmist.workflows.edit import Draft
     from unmist.workflows.edit_between import End
-    from unmist.workflows.edit_pictures import Box, Grow, Opened
+    from unmist.workflows.edit_pictures import Opened
     from unmist.workflows.sample import Samples, Shot
 
-__all__ = ["Out", "app", "blend", "extend", "inpaint", "restore", "translate", "upscale", "vary"]
+__all__ = ["app", "blend", "extend", "inpaint", "restore", "translate", "upscale", "vary"]
 
 app = App(name="edit", help="Edit pictures with a trained model.", help_format="plaintext")
 COUNT = 4  # so many answers are drawn where nobody says
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Out:
-    """Where it goes.
-
-    Parameters
-    ----------
-    to
-        A folder for the pictures (default: edits/ in the model).
-    as_is
-        Keep the picture's own size instead of fitting it to the model's (U-Nets only).
-    json
-        Print one JSON object on stdout.
-    """
-
-    to: Path | None = None
-    as_is: bool = False
-    json: bool = False
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Hole:
-    """What is painted anew.
-
-    Parameters
-    ----------
-    mask
-        A picture as large as the other: white is painted anew, black stays, grey is mixed. Of a
-        volume, clip or series an .npy, painted where it is not 0.
-    box
-        A rectangle to paint anew: x,y,width,height in pixels; of a volume or clip x,y,z,width,
-        height,depth, z counting slices or frames; may be repeated.
-    grow
-        More picture on its sides, as in left=8,top=4 (U-Nets only).
-    """
-
-    mask: tuple[Path, ...] = ()
-    box: tuple[str, ...] = ()
-    grow: str = ""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Harm:
-    """What happened to the picture.
-
-    Parameters
-    ----------
-    blur
-        Standard deviation of a Gaussian blur, in pixels.
-    grey
-        It lost its colours.
-    noise
-        Standard deviation of its noise, in levels of 255.
-    """
-
-    blur: float = 0.0
-    grey: bool = False
-    noise: float = 0.0
 
 
 @app.command
@@ -108,11 +45,11 @@ def inpaint(
 
     draw, out, hole = draw or Draw(), out or Out(), hole or Hole()
     loaded, shot, given = _ready(model, picture, draw, out)
-    grow = _grow_of(hole.grow)
+    grow = grow_of(hole.grow)
     if len(loaded.shape) != 3:
         pixels, known = given.pixels, _known_in(given, hole)
     else:
-        known = known_of(given, hole.mask, [_box_of(text) for text in hole.box], grow)
+        known = known_of(given, hole.mask, [box_of(text) for text in hole.box], grow)
         pixels = grown(loaded, given.pixels, grow)
     method = method_of(loaded, method)
     shot = noisy(shot, method)
@@ -126,7 +63,7 @@ def _known_in(given: "Opened", hole: Hole) -> "np.ndarray":
     if hole.grow:
         raise BadInput("grows pictures", where="--grow", mend="use `unmist edit extend` for clips")
     mend = "x,y,z,width,height,depth"
-    return known_in(given, hole.mask, [_numbers(text, "--box", mend) for text in hole.box])
+    return known_in(given, hole.mask, [numbers(text, "--box", mend) for text in hole.box])
 
 
 @app.command
@@ -341,33 +278,3 @@ def _left(samples: "Samples", shot: "Shot", out: Out, folder: Path) -> int:
     for path in [path for path in (written.film, written.grid) if path] or written.pictures:
         print(path)
     return 0
-
-
-def _numbers(text: str, flag: str, mend: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise BadInput(f"'{text[:40]}' is no list of numbers", where=flag, mend=mend) from None
-
-
-def _box_of(text: str) -> "Box":
-    from unmist.workflows.edit_pictures import Box
-
-    mend = "x,y,width,height, as in 8,8,12,12"
-    numbers: Sequence[int] = _numbers(text, "--box", mend)
-    if len(numbers) != 4:
-        raise BadInput(f"{len(numbers)} numbers", where="--box", mend=mend)
-    return Box(*numbers)
-
-
-def _grow_of(text: str) -> "Grow":
-    from unmist.workflows.edit_pictures import Grow
-
-    sides, known = {}, ["left", "top", "right", "bottom"]
-    for part in filter(None, text.split(",")):
-        side, _, number = part.partition("=")
-        if side.strip() not in known:
-            mend = did_you_mean(side.strip(), known)
-            raise BadInput(f"no side '{side[:40]}'", where="--grow", mend=mend)
-        (sides[side.strip()],) = _numbers(number, "--grow", "as in left=8,top=4")
-    return Grow(**sides)
