@@ -6,10 +6,11 @@
 
 `unmist train shapes --on text --set draw.mean=0.8 --set draw.std=1.4` learns 363 combinations of
 colour, shape, place and number; 87 are held out of the set altogether: three pairs of colour and
-shape that never meet (`never met`, 45), and a ninth of the others (`new mix`). 500 captions of seen and 500 of held-out combinations, in
-three phrasings, are drawn at each scale, and `data/shapes_judge.py` says which words hold. The
-figure is the share of captions whose every word holds, with its 95 % interval; the best scale is
-that of the largest share on seen captions. Targets: 90 % of seen captions, 70 % of held-out ones.
+shape that never meet (`never met`, 45), and a ninth of the others (`new mix`). 500 captions of seen
+and 500 of held-out combinations, in three phrasings, are drawn at each scale, and
+`data/shapes_judge.py` says which words hold. The figure is the share of captions whose every word
+holds, with its 95 % interval; the best scale is that of the largest share on seen captions.
+Targets: 90 % of seen captions, 70 % of held-out ones.
 
 The ceiling: pictures drawn by the set's own program for the same captions. The floor: the same
 samples against the captions in another order. The peer (`peers_text.py`) trains on the same rows
