@@ -111,9 +111,10 @@ class Course:
         }
         watched = {} if self.watch.low is None else {"watch": {"low": self.watch.low}}
         tensors = {**self.learner.tensors(), **self.tracks.tensors(), **watched}
-        checkpoint.save(self.states, self.learner.seen, tensors, state)
+        # the checkpoint last: once it is there nothing of it is done again, were it the run's end
         (self.folder / WEIGHTS).parent.mkdir(exist_ok=True)
         write_weights(self.folder / WEIGHTS, dict(self.learner.ema.state_dict()))
+        checkpoint.save(self.states, self.learner.seen, tensors, state)
 
     def store_averages(self) -> None:
         """The averages as they are, where this is one of the points to store them."""
