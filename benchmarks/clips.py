@@ -22,41 +22,32 @@ the extended ones lies in the state folder.
 
 import argparse
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from steered import claimed
+from steered import model_of, printed, silent
 from unmist.base.noise import keyed
 from unmist.data.opening import open_data
 from unmist.metrics.features import extract, learn_features
 from unmist.metrics.frechet import frechet_score
 from unmist.networks.unet import UNet
-from unmist.run.model import load
 from unmist.run.picture import grid, save_picture
 from unmist.run.recipe import Recipe, altered
-from unmist.workflows.edit import inpaint
 from unmist.workflows.edit_extend import extend
-from unmist.workflows.order import Order
 from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import training
 
 REACH = 3  # pixels a frame: the fastest digit goes 2.4
 SPARSE = {"draw.mean": 0.8, "draw.std": 1.4}  # where a small thing on black is decided
 
 
 def taught(chosen):
-    """The run, trained first where none is given, or on where it was stopped."""
-    if chosen.run:
-        return chosen.run
-    folder = chosen.state / "run"
+    """The model, trained first where no run is given, or on where it was stopped."""
     settings = {"data.source": "moving_digits", "training.samples": chosen.train, **SPARSE}
     recipe = altered(Recipe(network=UNet(width=chosen.width)), settings)
-    for _ in training(recipe, folder, Order(threads=chosen.threads)):
-        pass
-    return folder
+    where, recipe = (chosen.run, None) if chosen.run else (chosen.state / "run", recipe)
+    return model_of(where, recipe, threads=chosen.threads, report=silent)
 
 
 def steps(clips):
@@ -99,24 +90,6 @@ def framed(data, clips, held):
     )
 
 
-def kept_on(model, clip, frames, shot):
-    """Extension by keeping alone: the known half of each window is kept, the model not told."""
-    window = model.shape[1]
-    half = window // 2
-    mask = np.zeros(model.shape[1:], np.float32)
-    mask[:half] = 1
-    drawn, turn = clip, 0
-    while drawn.shape[1] < frames:
-        picture = np.zeros(model.shape, np.uint8)
-        picture[:, :half] = drawn[:, -half:]
-        own = replace(shot, count=1, seed=1000 * shot.seed + turn)
-        drawn = np.concatenate(
-            [drawn, inpaint(model, picture, mask, own, "keep").pixels[0][:, half:]], 1
-        )
-        turn += 1
-    return drawn[:, :frames]
-
-
 def rolled(model, held, chosen):
     """Extended clips (n, 1, frames, h, w) by ours and by keeping alone."""
     half, ours, theirs = model.shape[1] // 2, [], []
@@ -124,7 +97,7 @@ def rolled(model, held, chosen):
         clip = np.ascontiguousarray(held[number][:, :half])
         shot = Shot(count=1, seed=number)
         ours.append(extend(model, clip, chosen.frames, shot).pixels[0])
-        theirs.append(kept_on(model, clip, chosen.frames, shot))
+        theirs.append(extend(model, clip, chosen.frames, shot, method="keep").pixels[0])
     return np.stack(ours), np.stack(theirs)
 
 
@@ -147,7 +120,7 @@ def claim(name, value, target, **more):
 
 def measured(chosen):
     """Lines to read, and the claims."""
-    data, model = open_data("moving_digits"), load(taught(chosen))
+    data, model = open_data("moving_digits"), taught(chosen)
     held = data.values[data.held]
     clips = sample(model, Shot(count=chosen.samples, batch=16)).pixels
     shown = np.concatenate([clips[:6], held[:2]])
@@ -198,11 +171,7 @@ def main():
         chosen.state = Path(tempfile.mkdtemp(prefix="clips_"))
     torch.set_num_threads(chosen.threads)
     chosen.state.mkdir(parents=True, exist_ok=True)
-    for line in measured(chosen):
-        if isinstance(line, dict):
-            claimed(line, chosen.json)
-        elif not chosen.json:
-            print(line, flush=True)
+    printed(measured(chosen), chosen.json)
 
 
 if __name__ == "__main__":

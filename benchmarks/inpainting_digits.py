@@ -28,6 +28,7 @@ def digits(folder: Path, count: int, told: Path | None = None) -> list[dict[str,
     told: another model, trained with a part hidden.
     """
     model, data = load(folder), open_data("digits")
+    other = load(told) if told else None
     pictures = data.values[data.held[:count]]
     known = np.ones(model.shape[1:], np.float32)
     known[7:21, 7:21] = 0
@@ -37,7 +38,7 @@ def digits(folder: Path, count: int, told: Path | None = None) -> list[dict[str,
     for name in ("posterior", "keep", *(("told",) if told else ()), "replacement"):
         began = time.process_time()
         if name == "told":
-            pixels = taught(told, pictures, known)
+            pixels = taught(other, pictures, known)
         else:
             x = drawn(name, model, seen, y, noise)
             pixels = np.where(known == 1, pictures, model.codec.decode(x).numpy())
@@ -73,16 +74,11 @@ def drawn(name, model, seen, y, noise):
     return final(walk(Keep(lead, seen.known, y), x, plan, model.recipe.sampling.solver, noise)).x
 
 
-def taught(folder, pictures, known):
+def taught(model, pictures, known):
     """uint8 (count, 1, h, w): each filled by a model that was taught with a part hidden."""
-    model = load(folder)
-    shots = (Shot(count=1, seed=0, first=number) for number in range(len(pictures)))
-    return np.concatenate(
-        [
-            inpaint(model, picture, known, shot).pixels
-            for picture, shot in zip(pictures, shots, strict=True)
-        ]
-    )
+    shots = (Shot(count=1, first=number) for number in range(len(pictures)))
+    drafts = zip(pictures, shots, strict=True)
+    return np.concatenate([inpaint(model, picture, known, shot).pixels for picture, shot in drafts])
 
 
 def seam(pictures, known):

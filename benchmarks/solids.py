@@ -19,18 +19,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from steered import claimed
+from steered import model_of, printed, silent
 from unmist.base.noise import keyed
 from unmist.data.opening import open_data
 from unmist.data.voxels import surface
 from unmist.metrics.solids import figures, twice_run
 from unmist.networks.unet import UNet
-from unmist.run.model import load
 from unmist.run.recipe import Recipe, altered
 from unmist.workflows.gallery import save_grid, save_moving
-from unmist.workflows.order import Order
 from unmist.workflows.sample import Shot, sample
-from unmist.workflows.train import training
 
 NAMES = ("volume", "surface", "parts", "symmetry")
 APART = 0.25  # Kolmogorov-Smirnov: 200 against 157 of one law stay below 0.15 in 95 of 100
@@ -53,15 +50,11 @@ def nearest(solids, pieces):
 
 
 def taught(chosen):
-    """The run, trained first where none is given."""
-    if chosen.run:
-        return chosen.run
-    folder = chosen.state / "run"
+    """The model, trained first where no run is given."""
     settings = {"data.source": "solids", "training.samples": chosen.train, "training.flip": True}
     recipe = altered(Recipe(network=UNet(width=chosen.width)), settings)
-    for _ in training(recipe, folder, Order(threads=chosen.threads)):
-        pass
-    return folder
+    where, recipe = (chosen.run, None) if chosen.run else (chosen.state / "run", recipe)
+    return model_of(where, recipe, threads=chosen.threads, report=silent)
 
 
 def quartiles(values):
@@ -72,7 +65,7 @@ def quartiles(values):
 def measured(chosen):
     """Lines to read, and the claims."""
     data = open_data("solids")
-    samples = sample(load(taught(chosen)), Shot(count=chosen.samples, batch=20))
+    samples = sample(taught(chosen), Shot(count=chosen.samples, batch=20))
     save_grid(samples, chosen.state / "grid.png")
     save_moving(samples, chosen.state / "turntable.webp")
     held, train = data.values[data.held], data.values[data.train]
@@ -124,11 +117,7 @@ def main():
         chosen.state = Path(tempfile.mkdtemp(prefix="solids_"))
     torch.set_num_threads(chosen.threads)
     chosen.state.mkdir(parents=True, exist_ok=True)
-    for line in measured(chosen):
-        if isinstance(line, dict):
-            claimed(line, chosen.json)
-        elif not chosen.json:
-            print(line, flush=True)
+    printed(measured(chosen), chosen.json)
 
 
 if __name__ == "__main__":

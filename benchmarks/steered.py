@@ -16,7 +16,17 @@ from unmist.run.model import load
 from unmist.workflows.sample import Shot, sample
 from unmist.workflows.train import Order, training
 
-__all__ = ["claimed", "drawn", "model_of", "recipe_on", "scaled", "share", "told"]
+__all__ = [
+    "claimed",
+    "drawn",
+    "model_of",
+    "printed",
+    "recipe_on",
+    "scaled",
+    "share",
+    "silent",
+    "told",
+]
 
 
 def model_of(run, recipe=None, *, threads=1, report=print):
@@ -68,6 +78,19 @@ def share(right):
 def told(part):
     """`91.2 % (88.4 … 93.4)`."""
     return f"{part['value']:6.1%} ({part['low']:.1%} … {part['high']:.1%})"
+
+
+def printed(lines, as_json):
+    """Sentences as they come, left out for JSON; tables are claims."""
+    for line in lines:
+        if isinstance(line, dict):
+            claimed(line, as_json)
+        elif not as_json:
+            print(line, flush=True)
+
+
+def silent(news):
+    """A report that says nothing."""
 
 
 def claimed(line, as_json):

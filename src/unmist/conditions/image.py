@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from unmist.base.faults import BadInput
-from unmist.conditions.family import Column, Reader, Value, conditions
+from unmist.conditions.family import Column, Reader, conditions
 from unmist.core.condition import Signals, Sockets
 
-__all__ = ["Image", "ImageEmbedder"]
+__all__ = ["Image", "ImageEmbedder", "stacked"]
 
 
 @conditions("image")
@@ -70,7 +70,7 @@ class Image:
         return ()
 
 
-def stacked(channels: int, rows: Sequence) -> tuple[Value, Tensor]:
+def stacked(channels: int, rows: Sequence) -> tuple[Tensor, Tensor]:
     """uint8 (b, c, *s), and which rows are no None; (b, c) where all are."""
     keep = torch.tensor([row is not None for row in rows])
     shape = next((np.shape(row) for row in rows if row is not None), (channels,))

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from unmist.base.faults import BadInput
 from unmist.conditions.family import Column, Reader, Value, conditions
+from unmist.conditions.image import stacked
 from unmist.core.condition import Signals, Sockets
 
 __all__ = ["Remainder", "RemainderEmbedder", "holes"]
@@ -56,11 +56,8 @@ class Remainder:
         return self._read
 
     def _read(self, rows: Sequence) -> tuple[Value, Tensor]:
-        keep = torch.tensor([row is not None for row in rows])
-        shape = next((np.shape(row) for row in rows if row is not None), (self.channels, 1))
-        nothing = np.zeros(shape, np.uint8)
-        whole = np.stack([nothing if row is None else np.asarray(row) for row in rows])
-        scaled = torch.from_numpy(whole).float() / 127.5 - 1
+        whole, keep = stacked(self.channels, rows)
+        scaled = whole.float() / 127.5 - 1
         return torch.cat((scaled, torch.full_like(scaled[:, :1], -1)), 1), keep
 
     def wish(self, text: str) -> object:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from unmist.base.faults import BadInput
 from unmist.conditions.family import Column, Reader, Value, conditions
+from unmist.conditions.image import stacked
 from unmist.core.condition import Signals, Sockets
 
 __all__ = ["Small", "SmallEmbedder", "augmented"]
@@ -55,13 +55,9 @@ class Small:
         return self._read
 
     def _read(self, rows: Sequence) -> tuple[Value, Tensor]:
-        keep = torch.tensor([row is not None for row in rows])
-        shape = next((np.shape(row) for row in rows if row is not None), (self.channels, 1))
-        nothing = np.zeros(shape, np.uint8)
-        whole = torch.from_numpy(
-            np.stack([nothing if row is None else np.asarray(row) for row in rows])
-        ).float()
-        sizes = [-(-n // self.factor) for n in shape[1:]]
+        found, keep = stacked(self.channels, rows)
+        whole = (found if found.ndim > 2 else found[..., None]).float()
+        sizes = [-(-n // self.factor) for n in whole.shape[2:]]
         means = interpolate(whole, size=sizes, mode="area") / 127.5 - 1
         return torch.cat((means, torch.zeros_like(means[:, :1])), 1), keep
 

@@ -17,14 +17,14 @@ MOST = 4096
 
 
 def extending(
-    model: Model, clip: np.ndarray, frames: int, shot: Shot, overlap: int = 0
+    model: Model, clip: np.ndarray, frames: int, shot: Shot, overlap: int = 0, method: str = ""
 ) -> Iterator[tuple[int, np.ndarray, int]]:
     """clip uint8 (c, n, *s), n >= 1; yields (sample, its frames so far (c, m, *s),
     calls of the network so far) per window.
 
     A window is as long as the model's clips; its first `overlap` frames (0: half) are the last ones
     there are, kept as inpainting keeps them, so a clip of any length is told half a window of its
-    past. Raises BadInput.
+    past. method: of inpainting. Raises BadInput.
     """
     window = model.shape[1]
     overlap = overlap or window // 2
@@ -38,20 +38,22 @@ def extending(
         drawn, turn, calls = clip, 0, 0
         while drawn.shape[1] < frames:
             own = replace(shot, count=1, first=number, seed=_seed(shot.seed, turn))
-            new, spent = _next(model, drawn, overlap, own)
+            new, spent = _next(model, drawn, overlap, own, method)
             drawn = np.concatenate([drawn, new], axis=1)[:, :frames]
             turn, calls = turn + 1, calls + spent
             yield number, drawn, calls
 
 
-def _next(model: Model, drawn: np.ndarray, overlap: int, shot: Shot) -> tuple[np.ndarray, int]:
+def _next(
+    model: Model, drawn: np.ndarray, overlap: int, shot: Shot, method: str
+) -> tuple[np.ndarray, int]:
     """The new frames of one window, and the calls they took."""
     known = min(overlap, drawn.shape[1])
     picture = np.zeros(model.shape, np.uint8)
     picture[:, :known] = drawn[:, -known:]
     mask = np.zeros(model.shape[1:], np.float32)
     mask[:known] = 1
-    samples = inpaint(model, picture, mask, shot)
+    samples = inpaint(model, picture, mask, shot, method)
     return samples.pixels[0][:, known:], samples.calls
 
 
@@ -60,11 +62,16 @@ def _seed(seed: int, turn: int) -> int:
 
 
 def extend(
-    model: Model, clip: np.ndarray, frames: int, shot: Shot | None = None, overlap: int = 0
+    model: Model,
+    clip: np.ndarray,
+    frames: int,
+    shot: Shot | None = None,
+    overlap: int = 0,
+    method: str = "",
 ) -> Samples:
     """`extending`, drained: pixels (count, c, frames, *s) that begin with the clip, to the bit."""
     shot, last, calls = shot or Shot(count=1), {}, 0
-    for number, drawn, spent in extending(model, clip, frames, shot, overlap):
+    for number, drawn, spent in extending(model, clip, frames, shot, overlap, method):
         last[number], calls = drawn, spent
     told = {"verb": "extend", "from": clip.shape[1], "frames": frames, "overlap": overlap}
     pixels = np.stack(list(last.values()))
