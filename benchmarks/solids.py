@@ -94,10 +94,10 @@ def measured(chosen):
     for claim, value, target, floor in claims:
         yield {
             "claim": f"solids: {claim}",
-            "value": round(value, 4),
+            "value": round(float(value), 4),
             "target": target,
             "floor": round(floor, 4),
-            "meets": value <= target,
+            "meets": bool(value <= target),
         }
 
 
