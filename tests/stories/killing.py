@@ -16,6 +16,7 @@ import torch
 
 from unmist.networks.unet import UNet
 from unmist.run.recipe import Data, Recipe, Saving
+from unmist.training.augment import Augment
 from unmist.training.loop import Schooling
 from unmist.workflows.train import Order, train
 
@@ -25,6 +26,7 @@ def recipe(source: Path) -> Recipe:
         data=Data(source=str(source)),
         network=UNet(width=8, levels=(1, 2), blocks=(1, 1), attention=(), dropout=0.1),
         training=Schooling(samples=480, batch=8, flip=True, micro=4),
+        augment=Augment(share=0.2),
         saving=Saving(checkpoint=16, look=1000, held=160),
     )
 

@@ -26,6 +26,7 @@ from unmist.run.model import WEIGHTS, Model, joined, with_codec
 from unmist.run.recipe import Recipe, read_recipe, write_recipe
 from unmist.run.weights import fill, load_weights, write_weights
 from unmist.training.alarms import Alarm, Watch
+from unmist.training.augment import Augment
 from unmist.training.distill import Distilling
 from unmist.training.ema import Tracks
 from unmist.training.loop import Batches, Learner, Stats
@@ -179,6 +180,7 @@ def learner_of(
         schooling=recipe.training,
         batches=Batches(len(data.train), fetch_train),
         guard=recipe.guard,
+        augment=recipe.augment if teacher is None else Augment(),
     )
 
 

@@ -22,6 +22,7 @@ from unmist.run.codec import CODEC, opened_codec
 from unmist.run.recipe import Recipe, read_recipe
 from unmist.run.shipped import home_of, shipped
 from unmist.run.weights import frozen
+from unmist.training.augment import Augment, Untold
 
 __all__ = [
     "WEIGHTS",
@@ -65,10 +66,11 @@ class Joined(nn.Module):
     def signals(self, x: Tensor, cond: Cond | None) -> Signals:
         """What the network is told beside x (b, c, *s)."""
         values = {} if cond is None else cond.values
+        known = [name for name in self.names if name != Augment.name]
         for name in values:
             if name not in self.names:
                 raise BadInput(
-                    f"this model follows no {name} (it follows: {', '.join(self.names) or 'none'})",
+                    f"this model follows no {name} (it follows: {', '.join(known) or 'none'})",
                     where="conditions",
                     mend="ask without, or train a model on it",
                 )
@@ -107,6 +109,7 @@ def _together(parts: list[Signals]) -> Signals:
 def sockets_of(recipe: Recipe) -> Sockets:
     """What all conditions of a recipe plug in together."""
     parts = [condition.sockets(recipe.inner) for condition in recipe.conditions.values()]
+    parts += [Untold.sockets] * (recipe.augment.share > 0)
     return Sockets(
         vector=sum(part.vector for part in parts),
         tokens=max((part.tokens for part in parts), default=0),
@@ -164,6 +167,8 @@ def joined(recipe: Recipe) -> Joined:
     for name, condition in recipe.conditions.items():
         own = int(keyed(seed, f"condition {name}").integers(2**63))
         told[name] = condition.build(shape, own), condition.sockets(shape)
+    if recipe.augment.share:
+        told[Augment.name] = Untold(), Untold.sockets
     with seeded(int(keyed(seed, "joined").integers(2**63))):
         return Joined(net, told)
 

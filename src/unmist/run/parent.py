@@ -58,6 +58,9 @@ def _differences(parent: Model, recipe: Recipe) -> list[tuple[str, object, objec
     pairs: list[tuple[str, object, object]] = [("data.channels", parent.shape[0], recipe.shape[0])]
     pairs += [("codec", _coded(parent.recipe), _coded(recipe))]
     pairs += [("conditions", theirs["conditions"], ours["conditions"])]
+    told = [bool(one.augment.share) for one in (parent.recipe, recipe)]
+    if told[0] != told[1]:
+        pairs += [("augment.share", parent.recipe.augment.share, recipe.augment.share)]
     for part in ("network", "variance"):
         there, asked = theirs[part], ours[part]
         assert isinstance(there, dict)

@@ -39,6 +39,7 @@ from unmist.networks.family import Network, networks
 from unmist.networks.unet import UNet
 from unmist.run.plain import from_plain, migrated, set_path, to_plain
 from unmist.run.toml import read_toml, toml_text
+from unmist.training.augment import Augment
 from unmist.training.distill import Student
 from unmist.training.ema import Average, Snapshots
 from unmist.training.guard import Guard
@@ -54,6 +55,7 @@ __all__ = [
     "Recipe",
     "Sampling",
     "altered",
+    "mirrors",
     "read_recipe",
     "sized",
     "write_recipe",
@@ -205,6 +207,7 @@ class Recipe:
     optimizer: AdamW = field(default_factory=AdamW)
     average: Average = field(default_factory=Average)
     training: Schooling = field(default_factory=Schooling)
+    augment: Augment = field(default_factory=Augment)
     guard: Guard = field(default_factory=Guard)
     sampling: Sampling = field(default_factory=Sampling)
     saving: Saving = field(default_factory=Saving)
@@ -225,6 +228,11 @@ class Recipe:
     def objective(self) -> Objective:
         """What training minimises."""
         return Objective(self.schedule, self.prediction, self.draw, self.weighting, self.variance)
+
+
+def mirrors(recipe: Recipe) -> bool:
+    """Whether the model was shown its pictures mirrored too."""
+    return recipe.training.flip or recipe.augment.share > 0
 
 
 def sized(recipe: Recipe, size: str) -> Recipe:
@@ -275,8 +283,8 @@ def checked(recipe: Recipe) -> Recipe:
     if recipe.sampling.steps < 1:
         raise BadInput(f"sampling.steps {recipe.sampling.steps}", where="recipe", mend="1 or more")
     for name in recipe.conditions:
-        if not _NAME.fullmatch(name):
-            mend = "small letters, digits and _, up to 32"
+        if not _NAME.fullmatch(name) or name == Augment.name:
+            mend = "small letters, digits and _, up to 32; augment is taken"
             raise BadInput(f"no name for a condition: '{name[:40]}'", where="recipe", mend=mend)
     whole = math.ceil(plan.samples / plan.batch) * plan.batch
     return replace(recipe, training=replace(plan, samples=whole))

@@ -34,6 +34,9 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
     )
     recipe = replace(recipe, shape=data.shape, codec=codec, saving=points, time=data.time)
     recipe = settle(recipe, data)
+    if recipe.augment.share and (not isinstance(codec, Pixels) or len(data.shape) != 3):
+        mend = "leave it out"
+        raise BadInput("only pictures of pixels can be moved", where="augment", mend=mend)
     return replace(recipe, measuring=_measuring(recipe, data))
 
 

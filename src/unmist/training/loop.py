@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from unmist.base.noise import Noise, keyed
 from unmist.core.condition import Cond
 from unmist.core.objective import Lesson
+from unmist.training.augment import Augment
 from unmist.training.ema import Average
 from unmist.training.guard import Guard, Health
 from unmist.training.optimizer import AdamW, clipped
@@ -73,6 +74,7 @@ class Learner:
     schooling: Schooling
     batches: Batches
     guard: Guard = field(default_factory=Guard)
+    augment: Augment = field(default_factory=Augment)
     slower: float = 1.0
     seen: int = 0
     health: Health = field(default_factory=Health)
@@ -114,7 +116,7 @@ class Learner:
         if plan.flip:
             which = flips(plan.seed, first, plan.batch)
             x0, cond = mirrored(x0, which), turned(cond, which)
-        cond = thinned(cond, plan, first)
+        x0, cond = self.augment(x0, thinned(cond, plan, first), plan.seed, first)
         eps = Noise(plan.seed, "training", tuple(range(first, first + plan.batch)))(x0, 0)
         level = self.objective.levels(even_draws(plan.seed, first, plan.batch))
         size, total = plan.micro or plan.batch, 0.0

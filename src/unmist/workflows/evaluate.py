@@ -19,7 +19,7 @@ from unmist.run.card import leave_card
 from unmist.run.lock import hold
 from unmist.run.model import Model, load
 from unmist.run.plain import to_plain
-from unmist.run.recipe import FAMILIES, Data
+from unmist.run.recipe import FAMILIES, Data, mirrors
 from unmist.run.shipped import refuse_shipped
 from unmist.run.story import read_story
 from unmist.workflows.blocks import (
@@ -168,7 +168,7 @@ def evaluating(what: Model | Path | str, asked: Asked | None = None) -> Iterator
         blocks = divided(task.count, asked.block)
         yield from _blocks(job, blocks, task, data)
         yield Progress("comparing")
-        flips = task.model is not None and task.model.recipe.training.flip
+        flips = task.model is not None and mirrors(task.model.recipe)
         scores = _finished(task, Found(data, features, statistics, job, blocks, flips))
     _forget_others(work)
     own = task.model is not None and task.place.resolve() == task.model.folder.resolve()

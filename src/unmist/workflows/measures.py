@@ -32,7 +32,10 @@ SHOWN = 12
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """All that was measured before anything is compared; flips: the model was trained mirrored."""
+    """All that was measured before anything is compared.
+
+    flips: the model was shown its pictures mirrored.
+    """
 
     data: DataSet
     features: Features
