@@ -115,7 +115,7 @@ class Watch:
             "memorising",
             f"the held-out loss{there} has risen for {turn.rising} measures since {turn.seen} "
             f"samples ({rose}) while the training loss fell ({training}): the model begins to "
-            f"memorise; {best or 'stop here'}, or give more data, training.flip or dropout",
+            f"memorise; {best or 'stop here'}, or give more data, augment.share=0.15 or dropout",
         )
 
     def plain(self) -> list[dict[str, float | int]]:
@@ -190,7 +190,7 @@ def copying(hits: int, total: int, others: int, of: int) -> Alarm | None:
         "copies",
         f"{hits} of {total} samples are near copies of training pictures ({hits / total:.1%}; "
         f"held-out pictures: {others / of:.1%}): look at them before publishing; stop earlier, or "
-        "give more data, training.flip or dropout",
+        "give more data, augment.share=0.15 or dropout",
     )
 
 
