@@ -9,6 +9,7 @@ from importlib.resources import files
 import numpy as np
 from PIL import Image
 
+from unmist.data.brain import brain
 from unmist.data.dataset import Rows
 from unmist.data.moving import moving
 from unmist.data.shapes import shapes
@@ -114,6 +115,7 @@ def _packed():  # noqa: ANN202 - importlib's Traversable moved between Python ve
 
 
 BUILT_IN: dict[str, Callable[[], Rows]] = {
+    "brain": brain,
     "digits": _digits,
     "emoji": partial(_emoji, "category"),
     "emoji_fine": partial(_emoji, "subcategory"),
