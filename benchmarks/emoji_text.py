@@ -14,8 +14,9 @@ layer (`unmist fetch opennsfw`). Chance is a median rank of 50. Beside it, by th
     nearest words   the training picture whose caption shares most words (rare ones count more):
                     what a look-up without a model gives for captions that were never seen
 
-Prompts that no emoji has are drawn six times each at the best scale of held-out captions, beside
-the nearest training picture of the first; the pictures are in the state folder, to be looked at.
+64 prompts, the first ten of which no emoji has, are drawn twice each at the best scale of held-out
+captions, beside the training picture nearest to the first: `prompts.png` in the state folder, to be
+looked at.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from unmist.metrics.features import extract
 from unmist.run.picture import grid, save_picture
 from unmist.workflows.judges import judge_of
 
-PROMPTS = (
+PROMPTS = (  # the first ten no emoji has
     "blue apple",
     "green cat face",
     "purple car",
@@ -47,6 +48,60 @@ PROMPTS = (
     "red heart and yellow star",
     "dog with a hat",
     "sad robot",
+    "red heart",
+    "blue heart",
+    "smiling face",
+    "crying face",
+    "angry face",
+    "cat face",
+    "dog face",
+    "panda",
+    "frog",
+    "lion",
+    "fish",
+    "whale",
+    "bird",
+    "butterfly",
+    "spider",
+    "tree",
+    "palm tree",
+    "flower",
+    "red rose",
+    "sunflower",
+    "cactus",
+    "red apple",
+    "green apple",
+    "banana",
+    "orange",
+    "strawberry",
+    "lemon",
+    "pizza",
+    "hamburger",
+    "cake",
+    "ice cream",
+    "cup of coffee",
+    "beer",
+    "car",
+    "bus",
+    "train",
+    "airplane",
+    "bicycle",
+    "rocket",
+    "house",
+    "castle",
+    "sun",
+    "moon",
+    "star",
+    "rainbow",
+    "cloud with rain",
+    "snowflake",
+    "fire",
+    "soccer ball",
+    "guitar",
+    "key",
+    "clock",
+    "book",
+    "red square",
 )
 
 
@@ -151,16 +206,16 @@ def bounds(judge, pairs, data, asked):
 
 
 def never_seen(model, judge, data, chosen, scale):
-    """The prompts that no emoji has: nearest training picture, then six samples of each."""
-    asked = [prompt for prompt in PROMPTS for _ in range(6)]
+    """The prompts, four a line: nearest training picture, then two samples of each."""
+    asked = [prompt for prompt in PROMPTS for _ in range(2)]
     pixels = drawn(model, {"text": asked}, chosen.state, scaled(scale, steps=chosen.steps, seed=1))
     known = np.intersect1d(data.train, judge.rows)
-    near = judge.likeness(pixels[::6], known)
+    near = judge.likeness(pixels[::2], known)
     best = known[near.argmax(1)]
-    tiles = [np.concatenate((data.values[row][None], pixels[6 * i : 6 * i + 6]))
+    tiles = [np.concatenate((data.values[row][None], pixels[2 * i : 2 * i + 2]))
              for i, row in enumerate(best)]  # fmt: skip
-    picture = grid(np.concatenate(tiles), columns=7, zoom=2)
-    save_picture(chosen.state / "never-seen.png", picture, {})
+    picture = grid(np.concatenate(tiles), columns=12, zoom=2)
+    save_picture(chosen.state / "prompts.png", picture, {})
     return [
         f"  {prompt:28} nearest {data.captions[row].split(',')[0]} (cosine {value:.2f})"
         for prompt, row, value in zip(PROMPTS, best, near.max(1), strict=True)

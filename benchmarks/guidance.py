@@ -54,12 +54,10 @@ def judge_of(data: DataSet) -> ClassifierFeatures:
     )
 
 
-def ours(scorer: Scorer, scale: float, asked: argparse.Namespace) -> Point:
-    """As `unmist sample --scale` draws."""
-    shot = Shot(
-        count=asked.samples, seed=SEED, steps=asked.steps, guide=Guide(scale=(scale,)), batch=BATCH
-    )
-    return scorer(shot, scale)
+def ours(scorer: Scorer, scale: float, asked: argparse.Namespace, **levels: float) -> Point:
+    """As `unmist sample --scale` draws; low, high: where it is led."""
+    guide = Guide(scale=(scale,), **levels)
+    return scorer(Shot(count=asked.samples, seed=SEED, steps=asked.steps, guide=guide, batch=BATCH))
 
 
 def peers(scorer: Scorer, scale: float, asked: argparse.Namespace) -> Point:
@@ -103,7 +101,7 @@ def line(name: str, point: Point) -> str:
     """One row of the table."""
     right, recall = point.right, point.recall
     return (
-        f"{name:10} {point.scale:5g} {point.calls:5} {right.value:7.1%} "
+        f"{name:10} {point.where:>9} {point.calls:5} {right.value:7.1%} "
         f"[{right.low:.3f}, {right.high:.3f}] {point.frechet.excess:8.3f} "
         f"{recall.value:7.3f} [{recall.low:.3f}, {recall.high:.3f}]"
     )
@@ -115,7 +113,7 @@ def measured(
     """Both, interleaved, printed as they come."""
     rows: dict[str, list[Point]] = {"ours": []} | ({} if asked.no_peer else {"diffusers": []})
     print(
-        f"{'':10} {'scale':>5} {'calls':>5} {'asked class':>24} {'excess FD':>9} {'recall':>23}",
+        f"{'':10} {'scale':>9} {'calls':>5} {'asked class':>24} {'excess FD':>9} {'recall':>23}",
         flush=True,
     )
     for scale in scales:
@@ -126,7 +124,7 @@ def measured(
     return rows
 
 
-def drawn(rows: dict[str, list[Point]], real: float, own: float) -> np.ndarray:
+def drawn(rows: dict[str, list[Point]], real: float, own: Point) -> np.ndarray:
     """uint8 (3, h, w): the three figures over the scale."""
     from matplotlib.figure import Figure
 
@@ -146,17 +144,19 @@ def drawn(rows: dict[str, list[Point]], real: float, own: float) -> np.ndarray:
     axes[2].axhline(rows["ours"][0].recall.floor, color="grey", linestyle=":", label="real digits")
     titles = ("named as asked", "excess Fréchet distance", "recall")
     for axis, title in zip(axes, titles, strict=True):
-        axis.axvline(own, color="C3", alpha=0.4)
+        axis.axvline(own.scale, color="C3", alpha=0.4)
         axis.set(title=title, xlabel="scale of guidance")
         axis.grid(alpha=0.25)
+    for axis, value in zip(axes, (own.right, own.frechet, own.recall), strict=True):
+        height = value.excess if axis is axes[1] else value.value
+        axis.plot([own.scale], [height], "C3*", markersize=12, label="its own")
     axes[0].legend(frameon=False)
     return plotted(figure)
 
 
-def claims(rows: dict[str, list[Point]], real: float, own: float) -> list[dict[str, object]]:
+def claims(rows: dict[str, list[Point]], real: float, best: Point) -> list[dict[str, object]]:
     """Two lines, at the model's own scale."""
-    at = {point.scale: point for point in rows["ours"]}
-    best, plain = at[own], at[1.0]
+    plain = next(point for point in rows["ours"] if point.scale == 1)
     named = {name: [point.plain() for point in points] for name, points in rows.items()}
     return [
         {
@@ -164,7 +164,7 @@ def claims(rows: dict[str, list[Point]], real: float, own: float) -> list[dict[s
             "value": best.right.value,
             "target": real - 0.01,
             "meets": best.right.value >= real - 0.01,
-            "scale": own,
+            "scale": best.where,
             "real digits": real,
             "points": named,
         },
@@ -173,7 +173,7 @@ def claims(rows: dict[str, list[Point]], real: float, own: float) -> list[dict[s
             "value": best.recall.value,
             "target": [plain.recall.low, plain.recall.high],
             "meets": plain.recall.low <= best.recall.value,
-            "scale": own,
+            "scale": best.where,
         },
     ]
 
@@ -201,9 +201,15 @@ def main() -> None:
     print(f"{asked.samples} samples, {asked.steps or model.recipe.sampling.steps} steps")
     print(f"the judge names {real:.1%} of {len(data.held)} held-out digits right", flush=True)
     rows = measured(scorer, asked, sorted(scales))
-    own, why = (led.scale, "kept with the model") if led else chosen(rows["ours"], real)
-    print(f"the model's own scale: {own:g} ({why})")
-    save_picture(asked.plot, drawn(rows, real, own), {"hash": model.digest, "scale": own})
+    own, why = chosen(rows["ours"], real)
+    if led:
+        why = "kept with the model"
+        own = next(point for point in rows["ours"] if point.scale == led.scale)
+    if led and (led.low or led.high):
+        own = ours(scorer, led.scale, asked, low=led.low, high=led.high)
+        print(line("ours", own), flush=True)
+    print(f"the model's own scale: {own.where} ({why})")
+    save_picture(asked.plot, drawn(rows, real, own), {"hash": model.digest, "scale": own.where})
     for claim in claims(rows, real, own):
         print(
             json.dumps(claim) if asked.json else {k: v for k, v in claim.items() if k != "points"}

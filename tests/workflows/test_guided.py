@@ -198,8 +198,11 @@ def test_the_model_s_own_scale(models, tmp_path):
         assert settled(model, Shot(guide=Guide(scale=(1.0,)))).guide.scale == (1.0,)
         shot = altered_shot(model, Shot(count=1), {})
         (first, *_) = save_samples(sample(model, shot), shot, tmp_path).pictures
-        write_scale(model.folder, Led(0.5, model.digest), [])
+        write_scale(model.folder, Led(0.5, model.digest, high=4.0), [])
         assert settled(model, shot_like(model, first)).guide.scale == (2.5,)
+        assert settled(model, Shot()).guide == Guide(scale=(0.5,), high=4.0)
+        assert settled(model, Shot(guide=Guide(low=0.5))).guide == Guide(scale=(0.5,), low=0.5)
+        assert settled(model, Shot(guide=Guide(scale=(3.0,)))).guide == Guide(scale=(3.0,))
     finally:
         (model.folder / "guide" / "scale.json").unlink()
 
@@ -209,12 +212,13 @@ def test_the_scale_is_chosen_from_a_curve(models, cache):
     model = models[0]
     steps = list(tuning_scale(model, (1.0, 3.0), Shot(count=100, seed=2, steps=2)))
     curve = steps[-1].curve
-    assert [point.scale for point in curve.points] == [1.0, 3.0]
-    assert [point.calls for point in curve.points] == [2, 4]
+    assert [(point.scale, point.high) for point in curve.points] == [(1, 0), (3, 0), (3, 4)]
+    assert [point.calls for point in curve.points] == [2, 4, 3]
     assert all(0 <= point.right.value <= 1 for point in curve.points)
-    assert scale_of(model.folder).scale == curve.scale
+    led, best = scale_of(model.folder), curve.best
+    assert (led.scale, led.low, led.high) == (best.scale, best.low, best.high)
     told = json.loads((model.folder / "guide" / "scale.json").read_text())
-    assert len(told["curve"]) == 2
+    assert len(told["curve"]) == 3
     assert curve.plot.is_file()
     curve.plot.unlink()
     (model.folder / "guide" / "scale.json").unlink()
@@ -224,11 +228,17 @@ def test_least_distance_among_those_that_hold_the_class():
     """Fails if a scale is chosen that loses the class where another holds it."""
     from unmist.metrics.estimate import Estimate
 
-    def point(scale, right, distance):
-        estimates = (Estimate(name="", value=value, count=100) for value in (right, distance, 0.5))
+    def point(scale, right, distance, recall=0.5):
+        estimates = (
+            Estimate(name="", value=value, low=value - 0.1, high=value + 0.1, count=100)
+            for value in (right, distance, recall)
+        )
         return Point(scale, *estimates, calls=1)
 
     points = [point(1.0, 0.90, 1.0), point(2.0, 0.975, 1.5), point(3.0, 0.99, 1.4)]
-    assert chosen(points, 0.98)[0] == 3.0
-    assert chosen(points, 0.90)[0] == 1.0
+    assert chosen(points, 0.98)[0].scale == 3
+    assert chosen(points, 0.90)[0].scale == 1
+    lost = [*points[:2], point(3.0, 0.99, 1.4, recall=0.3)]
+    assert chosen(lost, 0.98)[0].scale == 2
+    assert chosen(lost[2:], 0.98)[0].scale == 3
     assert "no scale holds" in chosen(points[:1], 0.98)[1]

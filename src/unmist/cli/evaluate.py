@@ -124,7 +124,7 @@ def _scales(
         elif json:
             emit(report.curve.plain())
         else:
-            print(f"the model's own scale is {report.curve.scale:g}: {report.curve.why}")
+            print(f"the model's own scale is {report.curve.best.where}: {report.curve.why}")
             print(report.curve.plot)
     return 0
 

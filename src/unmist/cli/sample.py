@@ -237,7 +237,11 @@ def _led_at(model: "Model", shot: "Shot", *, own: bool) -> str:
     if not own or kept is None or scale != (kept.scale,):
         return ""
     other = "" if kept.weights == model.digest else ", of other weights"
-    return f"guided at scale {kept.scale:g}, as measured for this model{other}; else say --scale"
+    below = f" below sigma/alpha {kept.high:g}" if kept.high else ""
+    return (
+        f"guided at scale {kept.scale:g}{below}, as measured for this model{other}; "
+        "else say --scale"
+    )
 
 
 def _check_as(model: "Model", onward: Onward, place: Path) -> None:

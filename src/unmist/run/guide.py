@@ -5,7 +5,7 @@ guide/classifier.safetensors, .json   a classifier of noisy samples, and how wel
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import nn
@@ -45,10 +45,15 @@ MOST = 1 << 20
 
 @dataclass(frozen=True)
 class Led:
-    """The model's own scale: for which weights (their SHA-256) it was measured."""
+    """The model's own scale: for which weights (their SHA-256) it was measured.
+
+    low, high: sigma/alpha between which it acts, as in a Guide.
+    """
 
     scale: float
     weights: str
+    low: float = 0.0
+    high: float = 0.0
 
 
 def write_scale(folder: Path, led: Led, curve: list[dict[str, object]]) -> Path:
@@ -56,7 +61,7 @@ def write_scale(folder: Path, led: Led, curve: list[dict[str, object]]) -> Path:
     path = folder / GUIDE / "scale.json"
     with files.told(folder):
         path.parent.mkdir(exist_ok=True)
-    files.write_json(path, {"scale": led.scale, "weights": led.weights, "curve": curve})
+    files.write_json(path, {**asdict(led), "curve": curve})
     return path
 
 
@@ -66,11 +71,14 @@ def scale_of(folder: Path) -> Led | None:
     if not path.is_file():
         return None
     told = _table(path)
-    scale, weights = told.get("scale"), told.get("weights")
-    if not isinstance(scale, int | float) or not math.isfinite(scale):
-        mend = "measure it again: unmist evaluate MODEL --scales"
-        raise BadInput("holds no scale", where=path, mend=mend)
-    return Led(float(scale), str(weights))
+    found = []
+    for name, otherwise in (("scale", None), ("low", 0.0), ("high", 0.0)):
+        value = told.get(name, otherwise)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            mend = "measure it again: unmist evaluate MODEL --scales"
+            raise BadInput(f"holds no {name}", where=path, mend=mend)
+        found.append(float(value))
+    return Led(found[0], str(told.get("weights")), *found[1:])
 
 
 def keep_classifier(

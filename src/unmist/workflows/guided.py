@@ -112,7 +112,11 @@ def whole_guide(model: Model, guide: Guide) -> Guide:
     if guide.scale or not known or guide.weaker or guide.classifier:
         return guide
     own = scale_of(model.folder)
-    return guide if own is None else replace(guide, scale=(own.scale,))
+    if own is None:
+        return guide
+    if guide.low or guide.high:  # where it acts was said
+        return replace(guide, scale=(own.scale,))
+    return replace(guide, scale=(own.scale,), low=own.low, high=own.high)
 
 
 def followed(model: Model, guide: Guide) -> Model:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ __all__ = ["SCALES", "Curve", "Point", "Scored", "Scorer", "chosen", "tune_scale
 SCALES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)
 COUNT = 1000
 LOST = 0.01  # of the accuracy that real pictures have: what the default scale may cost
+BELOW = 4.0  # sigma/alpha under which guidance is tried too: above, it decides early and costs most
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Point:
     """What samples at one scale are worth.
 
     right: the share that the judge names as was asked (None where no class is asked); frechet: its
-    floor is what real pictures get; calls: network evaluations a sample.
+    floor is what real pictures get; calls: network evaluations a sample; low, high: sigma/alpha
+    between which it was guided, as in a Guide.
     """
 
     scale: float
@@ -52,11 +54,19 @@ class Point:
     frechet: Estimate
     recall: Estimate
     calls: int
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def where(self) -> str:
+        """The scale and its levels in words."""
+        above = f" above {self.low:g}" if self.low else ""
+        return f"{self.scale:g}{above}" + (f" below {self.high:g}" if self.high else "")
 
     def __str__(self) -> str:
         right = "" if self.right is None else f"named as asked {self.right.value:.1%}, "
         return (
-            f"scale {self.scale:g}: {right}Fréchet distance {self.frechet.value:.4g} (excess "
+            f"scale {self.where}: {right}Fréchet distance {self.frechet.value:.4g} (excess "
             f"{self.frechet.excess:.4g}), recall {self.recall.value:.3f} "
             f"[{self.recall.low:.3f}, {self.recall.high:.3f}], {self.calls} evaluations"
         )
@@ -65,25 +75,28 @@ class Point:
         """For JSON."""
         right = None if self.right is None else self.right.plain()
         parts = {"frechet": self.frechet.plain(), "recall": self.recall.plain()}
-        return {"scale": self.scale, "calls": self.calls, "right": right, **parts}
+        levels = {"low": self.low, "high": self.high}
+        return {"scale": self.scale, **levels, "calls": self.calls, "right": right, **parts}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The points, the scale that was chosen and why.
+    """The points, the one that was chosen and why.
 
     real: the share of held-out pictures that the judge names right; plot: where this is drawn.
     """
 
     points: tuple[Point, ...]
     real: float | None
-    scale: float
+    best: Point
     why: str
     plot: Path
 
     def plain(self) -> dict[str, object]:
         """For JSON."""
-        return {**asdict(self), "points": [point.plain() for point in self.points]}
+        own = {"scale": self.best.scale, "low": self.best.low, "high": self.best.high}
+        points = [point.plain() for point in self.points]
+        return {"points": points, "real": self.real, **own, "why": self.why, "plot": self.plot}
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +162,12 @@ class Scorer:
         place = np.searchsorted(seen, labels[rows]).clip(max=max(len(seen) - 1, 0))
         return np.where(np.isin(labels[rows], seen), place, -1)
 
-    def __call__(self, shot: Shot, scale: float) -> Point:
-        """Draw and judge."""
-        drawn = sample(self.model, shot, self.told)
-        return self.point(drawn.pixels, shot.first, scale, drawn.calls)
+    def __call__(self, shot: Shot) -> Point:
+        """Draw as the shot's guide says, which has one scale, and judge."""
+        drawn, guide = sample(self.model, shot, self.told), shot.guide
+        assert guide is not None
+        found = self.point(drawn.pixels, shot.first, guide.scale[0], drawn.calls)
+        return replace(found, low=guide.low, high=guide.high)
 
     def point(self, pixels: np.ndarray, first: int, scale: float, calls: int) -> Point:
         """Judge samples uint8 (n, c, *s), of numbers from `first` on, drawn as `told` says."""
@@ -211,6 +226,9 @@ def tuning_scale(
 ) -> Iterator[Scored]:
     """Draw at each scale, judge, choose, and keep the choice as the model's own scale.
 
+    Scales above 1 are drawn twice, once led below sigma/alpha = 4 only (2404.07724), unless the
+    shot's guide says where it acts.
+
     Leaves guide/scale.json and guide/scale.png in the model's folder. Raises BadInput.
     """
     refuse_shipped(model.folder)
@@ -225,31 +243,39 @@ def tuning_scale(
     yield Scored("teaching the judge")
     scorer = Scorer.of(model, Reference(model.recipe.data).open())
     for scale in scales:
-        yield Scored(f"drawing at scale {scale:g}", tuple(points))
-        own = replace(shot, guide=replace(guide, scale=(scale,)))
-        points.append(scorer(own, scale))
+        for high in (0.0, BELOW) if scale > 1 and not guide.low + guide.high else (guide.high,):
+            where = f"{scale:g} below {high:g}" if high else f"{scale:g}"
+            yield Scored(f"drawing at scale {where}", tuple(points))
+            points.append(scorer(replace(shot, guide=replace(guide, scale=(scale,), high=high))))
     real = scorer.real()
-    scale, why = chosen(points, real)
-    curve = Curve(tuple(points), real, scale, why, model.folder / GUIDE / "scale.png")
-    write_scale(model.folder, Led(scale, model.digest), [point.plain() for point in points])
-    save_picture(curve.plot, drawn_curve(curve), {"scale": scale, "hash": model.digest})
+    best, why = chosen(points, real)
+    curve = Curve(tuple(points), real, best, why, model.folder / GUIDE / "scale.png")
+    led = Led(best.scale, model.digest, best.low, best.high)
+    write_scale(model.folder, led, [point.plain() for point in points])
+    save_picture(curve.plot, drawn_curve(curve), {"scale": best.where, "hash": model.digest})
     yield Scored("done", curve.points, curve)
 
 
-def chosen(points: Sequence[Point], real: float | None) -> tuple[float, str]:
-    """The scale of least Fréchet distance among those that hold the class, and why in words."""
+def chosen(points: Sequence[Point], real: float | None) -> tuple[Point, str]:
+    """The point of least Fréchet distance among those that hold the class, and why in words.
+
+    Of these, where there are any, only those whose recall lies in or above the interval at scale 1.
+    """
     holding = [
         point
         for point in points
         if point.right is not None and real is not None and point.right.value >= real - LOST
     ]
-    best = min(holding or points, key=lambda point: point.frechet.value)
+    least = next((point.recall.low for point in points if point.scale == 1), None)
+    varied = [point for point in holding if least is not None and point.recall.value >= least]
+    best = min(varied or holding or points, key=lambda point: point.frechet.value)
     if real is None or best.right is None:
-        return best.scale, "the least Fréchet distance (no class is asked)"
+        return best, "the least Fréchet distance (no class is asked)"
     kept = f"{best.right.value:.1%} of samples are named as asked, {real:.1%} of real pictures"
     if holding:
-        return best.scale, f"the least Fréchet distance of those that hold the class: {kept}"
-    return best.scale, f"the least Fréchet distance, but no scale holds the class: {kept}"
+        both = " and the variety" * bool(varied)
+        return best, f"the least Fréchet distance of those that hold the class{both}: {kept}"
+    return best, f"the least Fréchet distance, but no scale holds the class: {kept}"
 
 
 def drawn_curve(curve: Curve) -> np.ndarray:
@@ -258,31 +284,36 @@ def drawn_curve(curve: Curve) -> np.ndarray:
 
     figure = Figure(figsize=(12, 3.8), dpi=110, layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    xs = [point.scale for point in curve.points]
-    rights = [point.right for point in curve.points if point.right is not None]
-    if len(rights) == len(xs):
-        _bars(left, xs, rights)
+    whole = {(point.low, point.high) for point in curve.points if point.scale > 1}
+    for low, high in sorted(whole) or [(0.0, 0.0)]:
+        own = [one for one in curve.points if one.scale <= 1 or (one.low, one.high) == (low, high)]
+        label = f"led below {high:g}" if high else "led at all levels"
+        xs = [point.scale for point in own]
+        rights = [point.right for point in own if point.right is not None]
+        if len(rights) == len(xs):
+            _bars(left, xs, rights, label)
+        middle.plot(xs, [point.frechet.excess for point in own], "o-", label=label)
+        _bars(right, xs, [point.recall for point in own], label)
+    if curve.real is not None:
         left.axhline(curve.real, color="grey", linestyle="--", label="real pictures")
-        left.legend(frameon=False)
     left.set_title("share named as asked")
-    middle.plot(xs, [point.frechet.excess for point in curve.points], "o-")
     middle.axhline(0, color="grey", linestyle="--")
     middle.set_title("excess Fréchet distance (0: as real pictures)")
-    _bars(right, xs, [point.recall for point in curve.points])
+    middle.legend(frameon=False)
     right.axhline(curve.points[0].recall.floor, color="grey", linestyle="--", label="real pictures")
     right.set_title("recall")
     right.legend(frameon=False)
     for axis in (left, middle, right):
-        axis.axvline(curve.scale, color="C1", alpha=0.6)
+        axis.axvline(curve.best.scale, color="C1", alpha=0.6)
         axis.set_xlabel("scale of guidance")
         axis.grid(alpha=0.25)
     return plotted(figure)
 
 
-def _bars(axis: "Axes", xs: list[float], estimates: Sequence[Estimate]) -> None:
+def _bars(axis: "Axes", xs: list[float], estimates: Sequence[Estimate], label: str) -> None:
     values = [estimate.value for estimate in estimates]
     ends = [
         [estimate.value - estimate.low for estimate in estimates],
         [estimate.high - estimate.value for estimate in estimates],
     ]
-    axis.errorbar(xs, values, ends, fmt="o-", capsize=3)
+    axis.errorbar(xs, values, ends, fmt="o-", capsize=3, label=label)
