@@ -59,10 +59,11 @@ class Side:
     net: nn.Module
     layout: torch.memory_format
     size: Count
+    batch: tuple = (BATCH, *SHAPE)
     seconds: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        self.x = torch.randn(BATCH, *SHAPE).to(memory_format=self.layout)
+        self.x = torch.randn(self.batch).to(memory_format=self.layout)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-5)
 
     def infer(self):
@@ -112,12 +113,12 @@ class Convolution:
         note(self.seconds, "learn", self.learn)
 
 
-def measured(net, call):
+def measured(net, call, shape=SHAPE):
     """Parameters and multiply-adds of one sample, by the same counter for both sides."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), forward_mode(), FlopCounterMode(display=False) as counter:
-        call(torch.zeros(1, *SHAPE))
+        call(torch.zeros(1, *shape))
     return Count(sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2)
 
 
@@ -195,17 +196,17 @@ def whole(side, what):
     return [a + b for a, b in zip(side.seconds["learn"], side.seconds["update"], strict=True)]
 
 
-def compare(pair, mine, theirs, what):
+def compare(pair, mine, theirs, what, target=TARGET["ratio"], unit="img/s"):
     best = min(theirs, key=lambda side: median(whole(side, what)))
     mine_at, best_at = whole(mine, what), whole(best, what)
     ratios = [slow / fast for fast, slow in zip(mine_at, best_at, strict=True)]
-    words = {"infer": "inference", "learn": "training"}
+    words, count = {"infer": "inference", "learn": "training"}, len(mine.x)
     return claim(
-        f"{words[what]} img/s over diffusers, {pair} size",
+        f"{words[what]} {unit} over {best.name.split()[0]}, {pair} size",
         (median(ratios), min(ratios), max(ratios)),
-        TARGET["ratio"],
-        ours_per_second=round(BATCH / min(mine_at), 1),
-        peer_per_second=round(BATCH / min(best_at), 1),
+        target,
+        ours_per_second=round(count / min(mine_at), 2),
+        peer_per_second=round(count / min(best_at), 2),
         peer=best.name,
         rounds=len(ratios),
     )
@@ -241,7 +242,7 @@ def sizes(found):
     for pair, (mine, theirs) in found.items():
         for side in (mine[0], theirs[0]):
             name, size = side.name.split()[0], side.size
-            yield f"{pair:7}{name:10}{size.parameters:>12,} parameters", size.multiply_adds
+            yield f"{pair:9}{name:10}{size.parameters:>12,} parameters", size.multiply_adds
         assert within(mine[0].size, theirs[0].size), f"pair '{pair}' is not matched"
 
 
