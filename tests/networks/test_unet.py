@@ -137,3 +137,36 @@ def test_attention_apart_costs_less_and_needs_two_axes():
     assert parts.parameters > whole.parameters
     with pytest.raises(BadInput, match="one axis has no slices"):
         apart.build((1, 16), nothing)
+
+
+def woken(net):
+    """The network with weights that are not zero where new ones are."""
+    g = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=g))
+    return net.eval()
+
+
+@pytest.mark.parametrize("shape", [(1, 10), (2, 7, 6, 6)])
+def test_a_level_a_frame(shape):
+    """Fails if equal levels of all frames are not one level, or a frame's own has no say."""
+    net = woken(TINY.build(shape, Sockets(frames=1)))
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    clock = torch.tensor([0.5, -1.0])
+    with torch.no_grad():
+        one = net(x, clock, Signals())
+        each = clock[:, None, None].repeat(1, 1, shape[1])
+        torch.testing.assert_close(net(x, each, Signals()), one, atol=1e-5, rtol=1e-5)
+        each[:, :, 1] += 2  # of a cell of two frames: not the same as the other's
+        late = net(x, each, Signals())
+        each[:, :, 1], each[:, :, 0] = each[:, :, 0].clone(), each[:, :, 1].clone()
+        early = net(x, each, Signals())
+    assert float((late - one).abs().max()) > 0.01
+    assert float((late - early).abs().max()) > 0.001
+
+
+def test_a_level_a_frame_is_refused_where_the_network_knows_one():
+    net = TINY.build((1, 8), Sockets())
+    with pytest.raises(BadInput, match="knows one level a sample"):
+        net(torch.zeros(1, 1, 8), torch.zeros(1, 1, 8), Signals())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from unmist.base.faults import BadInput
-from unmist.cli.edit_flags import Harm, Hole, Out, box_of, grow_of, numbers
+from unmist.cli.edit_flags import Harm, Hole, Out, Past, box_of, grow_of, numbers
 from unmist.cli.output import emit, note
 from unmist.cli.progress import followed
 from unmist.cli.sample import Draw
@@ -68,7 +68,7 @@ def _known_in(given: "Opened", hole: Hole) -> "np.ndarray":
 
 @app.command
 def extend(
-    model: Path, clip: Path, /, *, frames: int, overlap: int = 0, draw: Draw | None = None,
+    model: Path, clip: Path, /, *, frames: int, past: Past | None = None, draw: Draw | None = None,
     out: Out | None = None,
 ) -> int:  # fmt: skip
     """Draw a clip or series on past its end, or on from a first frame.
@@ -79,18 +79,17 @@ def extend(
         A video, an animation, a folder of frames, a picture, or an .npy.
     frames
         How many there are to be in the end.
-    overlap
-        How many of the last frames each window is told (default: half a window).
     """
     from unmist.run.model import load
     from unmist.workflows.edit_arrays import opened_clip
     from unmist.workflows.edit_extend import extend as extended
 
-    draw, out = draw or Draw(), out or Out()
+    draw, out, past = draw or Draw(), out or Out(), past or Past()
     loaded = load(model, weights=draw.weights)
     shot = _shot(loaded, draw)
     given = opened_clip(loaded, clip)
-    return _left(extended(loaded, given, frames, shot, overlap), shot, out, model)
+    longer = extended(loaded, given, frames, shot, past.overlap, past.method)
+    return _left(longer, shot, out, model)
 
 
 @app.command

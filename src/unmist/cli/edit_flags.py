@@ -12,7 +12,7 @@ from unmist.base.kinds import did_you_mean
 if TYPE_CHECKING:
     from unmist.workflows.edit_pictures import Box, Grow
 
-__all__ = ["Harm", "Hole", "Out", "box_of", "grow_of", "numbers"]
+__all__ = ["Harm", "Hole", "Out", "Past", "box_of", "grow_of", "numbers"]
 
 
 @Parameter(name="*")
@@ -55,6 +55,24 @@ class Hole:
     mask: tuple[Path, ...] = ()
     box: tuple[str, ...] = ()
     grow: str = ""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """How a clip goes on.
+
+    Parameters
+    ----------
+    overlap
+        How many of the last frames each window is told (default: half a window).
+    method
+        As of inpaint, window after window; or rolling, frame after frame, each noisier than the one
+        before, with a model trained with --set rolling=0.5 (default: posterior).
+    """
+
+    overlap: int = 0
+    method: str = ""
 
 
 @Parameter(name="*")

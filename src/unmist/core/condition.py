@@ -26,11 +26,15 @@ class Signals(NamedTuple):
 
 
 class Sockets(NamedTuple):
-    """How wide a network's sockets are; 0 where it has none."""
+    """How wide a network's sockets are; 0 where it has none.
+
+    frames: 1 where each slice of the first axis (a frame) may have a level of its own.
+    """
 
     vector: int = 0
     tokens: int = 0
     map: int = 0
+    frames: int = 0
 
 
 @dataclass(frozen=True)

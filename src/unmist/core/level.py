@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -83,8 +84,8 @@ class Level:
         inner = self.shape[1:]
         return Level(self.alpha.expand(count, *inner), self.sigma.expand(count, *inner))
 
-    def __getitem__(self, index: Tensor | slice | int) -> "Level":
-        """The level of some rows."""
+    def __getitem__(self, index: "Tensor | slice | int | tuple[EllipsisType, slice]") -> "Level":
+        """The level of some rows, or, by [..., slice], of some frames."""
         return Level(self.alpha[index], self.sigma[index])
 
     def __repr__(self) -> str:

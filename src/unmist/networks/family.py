@@ -15,7 +15,8 @@ class Network(Protocol):
     """Settings of an architecture; the module they build holds the weights.
 
     The module maps (x (b, c, *s), clock (b,), Signals) to (b, out, *s), s one to three axes of any
-    size, and knows no schedule: the clock is a bounded number, about -10 … 10.
+    size, and knows no schedule: the clock is a bounded number, about -10 … 10; (b, 1, frames), one
+    a frame, where sockets.frames is 1.
     """
 
     def build(
@@ -45,5 +46,5 @@ def check_shape(shape: tuple[int, ...]) -> None:
 
 def check_signals(sockets: Sockets, signals: Signals) -> None:
     """What is plugged in must be what was built for: a signal is never ignored in silence."""
-    for name, width, value in zip(Sockets._fields, sockets, signals, strict=True):
+    for name, width, value in zip(Signals._fields, sockets[: len(signals)], signals, strict=True):
         assert (width > 0) == (value is not None), f"socket {name} has width {width}, got {value}"

@@ -6,9 +6,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import adaptive_avg_pool1d, silu
 from torch.utils.checkpoint import checkpoint
 
+from unmist.base.faults import BadInput
 from unmist.core.condition import Signals, Sockets, Tokens
 from unmist.networks.family import check_shape, check_signals, networks, refuse_unless
 from unmist.nn.attention import in_forward_mode
@@ -103,7 +104,8 @@ class UNetModule(nn.Module):
         # one cell is one place: 1x1 in and out, for 3x3 over few channels is slow and adds nothing
         # that the next block does not do
         edge = 1 if settings.fold > 1 else 3
-        self.stem = convolution(axes, ((channels + sockets.map) * cell, widths[0]), edge)
+        told = channels + sockets.map + sockets.frames
+        self.stem = convolution(axes, (told * cell, widths[0]), edge)
         self.clock = Clock(wide)
         self.vector = nn.Linear(sockets.vector, wide) if sockets.vector else None
         self.mix = nn.Linear(wide, wide)
@@ -120,18 +122,34 @@ class UNetModule(nn.Module):
         self.change = nn.Linear(wide, sum(self.shares))
 
     def forward(self, x: Tensor, clock: Tensor, signals: Signals) -> Tensor:
-        """x (b, c, *s), clock (b,) about -10 … 10, signals as built for -> (b, answers*c, *s)."""
+        """x (b, c, *s), clock (b,) about -10 … 10, signals as built for -> (b, answers*c, *s).
+
+        clock (b, 1, frames): one a frame, where built so.
+        """
         check_signals(self.sockets, signals)
-        changes = iter(self.changes(clock, signals.vector).split(self.shares, 1))
-        seen = x if signals.map is None else torch.cat((x, signals.map.to(x.dtype)), 1)
+        wide, number = self.told(clock, signals.vector), iter(range(len(self.shares)))
+        parts = [x, *([] if signals.map is None else [signals.map.to(x.dtype)])]
+        if self.sockets.frames:
+            parts.append(spread_out(clock / 10, x))
+        seen = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
         hidden = self.stem(channels_last(fold(seen, self.fold)))
+        changes = [wide] if wide.ndim > 2 else self.change(wide).split(self.shares, 1)
+
+        def change() -> Tensor:
+            """What the next stage is told: (b, share), or (b, share, slices)."""
+            own = next(number)
+            if wide.ndim == 2:
+                return changes[own]
+            slices = adaptive_avg_pool1d(wide.transpose(1, 2), hidden.shape[2]).transpose(1, 2)
+            return self.change(slices).split(self.shares, 2)[own].transpose(1, 2)
+
         skips = []
         for stage, smaller in zip(self.down, [*self.smaller, None], strict=True):
-            hidden = self._at(stage, hidden, next(changes), signals.tokens)
+            hidden = self._at(stage, hidden, change(), signals.tokens)
             skips.append(hidden)
             hidden = hidden if smaller is None else smaller(hidden)
         for stage, larger in zip(reversed(self.up), [*reversed(self.larger), None], strict=True):
-            hidden = self._at(stage, hidden, next(changes), None)
+            hidden = self._at(stage, hidden, change(), None)
             skips.pop()
             if larger is not None:
                 hidden = skips[-1] + larger(hidden, tuple(skips[-1].shape[2:]))
@@ -144,12 +162,16 @@ class UNetModule(nn.Module):
             return stage(x, change, tokens)
         return checkpoint(stage, x, change, tokens, use_reentrant=False)  # type: ignore[return-value]
 
-    def changes(self, clock: Tensor, vector: Tensor | None) -> Tensor:
-        """What all blocks are told, in one layer for all of them: (b, sum of shares)."""
-        wide = self.clock(clock)
+    def told(self, clock: Tensor, vector: Tensor | None) -> Tensor:
+        """What all blocks are told before their one layer: (b, wide), or (b, frames, wide)."""
+        if clock.ndim > 1 and not self.sockets.frames:
+            mend = "train with rolling=0.5"
+            raise BadInput("its network knows one level a sample", where="network", mend=mend)
+        wide = self.clock(clock.flatten()).unflatten(0, clock.shape[::2])
         if vector is not None and self.vector is not None:
-            wide = wide + self.vector(vector.to(wide.dtype))
-        return self.change(silu(self.mix(wide)))
+            known = self.vector(vector.to(wide.dtype))
+            wide = wide + (known if wide.ndim == 2 else known[:, None])
+        return silu(self.mix(wide))
 
 
 class Stage(nn.Module):
@@ -175,6 +197,12 @@ class Stage(nn.Module):
         for block, own in zip(self.blocks, change.chunk(len(self.blocks), 1), strict=True):
             x = block(x, own)
         return x if self.attention is None else self.attention(x, tokens)
+
+
+def spread_out(clock: Tensor, x: Tensor) -> Tensor:
+    """clock (b,) or (b, 1, frames) at every place of x (b, c, *s): (b, 1, *s)."""
+    shape = clock.shape if clock.ndim > 1 else (len(clock), 1)
+    return clock.reshape(*shape, *[1] * (x.ndim - len(shape))).to(x).expand(-1, 1, *x.shape[2:])
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -47,8 +47,8 @@ class ResidualBlock(nn.Module):
     """x + conv(silu(modulated norm(conv(silu(norm(x)))))): (b, in, *s) -> (b, out, *s).
 
     Adaptive group normalisation (Dhariwal & Nichol 2021, section 3): the second normalisation is
-    scaled and shifted by numbers a sample, `change` (b, 2*out). The last convolution starts at
-    zero, so a new block is its short cut.
+    scaled and shifted by numbers a sample, `change` (b, 2*out), or (b, 2*out, slices) a slice of
+    the first axis. The last convolution starts at zero, so a new block is its short cut.
     """
 
     def __init__(self, axes: int, width: tuple[int, int], dropout: float) -> None:
@@ -62,9 +62,10 @@ class ResidualBlock(nn.Module):
         self.short = nn.Identity() if same else convolution(axes, width, 1)
 
     def forward(self, x: Tensor, change: Tensor) -> Tensor:
-        """`change` holds scale-1 and shift, each (b, out)."""
+        """`change` holds scale-1 and shift, each (b, out) or (b, out, slices)."""
         hidden = self.first(silu(self.first_norm(x)))
-        scale, shift = change.view(*change.shape, *[1] * (x.ndim - 2)).chunk(2, 1)
+        told = change.reshape(*change.shape, *[1] * (x.ndim - change.ndim))
+        scale, shift = told.chunk(2, 1)
         hidden = group_norm(hidden, self.groups)
         hidden = silu(shift.addcmul(hidden, 1 + scale))
         return self.short(x) + self.second(self.dropout(hidden))

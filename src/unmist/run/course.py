@@ -181,6 +181,7 @@ def learner_of(
         batches=Batches(len(data.train), fetch_train),
         guard=recipe.guard,
         augment=recipe.augment if teacher is None else Augment(),
+        rolling=recipe.rolling if teacher is None else 0.0,
     )
 
 

@@ -114,6 +114,7 @@ def sockets_of(recipe: Recipe) -> Sockets:
         vector=sum(part.vector for part in parts),
         tokens=max((part.tokens for part in parts), default=0),
         map=sum(part.map for part in parts),
+        frames=int(recipe.rolling > 0),
     )
 
 

@@ -61,6 +61,8 @@ def _differences(parent: Model, recipe: Recipe) -> list[tuple[str, object, objec
     told = [bool(one.augment.share) for one in (parent.recipe, recipe)]
     if told[0] != told[1]:
         pairs += [("augment.share", parent.recipe.augment.share, recipe.augment.share)]
+    if bool(parent.recipe.rolling) != bool(recipe.rolling):
+        pairs += [("rolling", parent.recipe.rolling, recipe.rolling)]
     for part in ("network", "variance"):
         there, asked = theirs[part], ours[part]
         assert isinstance(there, dict)

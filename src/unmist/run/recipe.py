@@ -193,7 +193,8 @@ class Recipe:
 
     conditions: what the network is told of each sample, by name, and what is open in them; coding:
     how the codec is taught, where it is one of latents (None: as by default); time: whether the
-    first axis of a sample is time, measured too.
+    first axis of a sample is time, measured too; rolling: the share of clips whose frames have a
+    noise level each in training, 0 … 1, for `edit extend --method rolling`.
     """
 
     data: Data = field(default_factory=Data)
@@ -218,6 +219,7 @@ class Recipe:
     codec: Codec | None = None
     coding: Coding | None = None
     time: bool = False
+    rolling: float = 0.0
 
     @property
     def inner(self) -> tuple[int, ...]:
@@ -280,6 +282,7 @@ def checked(recipe: Recipe) -> Recipe:
         )
     if not 0 <= plan.drop <= 1 or not 0 <= plan.seed < 2**63:
         raise BadInput("training.drop lies in 0 … 1, training.seed in 0 … 2^63-1", where="recipe")
+    _check_rolling(recipe)
     if recipe.sampling.steps < 1:
         raise BadInput(f"sampling.steps {recipe.sampling.steps}", where="recipe", mend="1 or more")
     for name in recipe.conditions:
@@ -288,6 +291,14 @@ def checked(recipe: Recipe) -> Recipe:
             raise BadInput(f"no name for a condition: '{name[:40]}'", where="recipe", mend=mend)
     whole = math.ceil(plan.samples / plan.batch) * plan.batch
     return replace(recipe, training=replace(plan, samples=whole))
+
+
+def _check_rolling(recipe: Recipe) -> None:
+    if not 0 <= recipe.rolling <= 1:
+        raise BadInput(f"rolling is {recipe.rolling}", where="recipe", mend="0 … 1")
+    if recipe.rolling and not isinstance(recipe.network, UNet):
+        mend = "set network=unet, or leave rolling out"
+        raise BadInput("only a U-Net knows a level a frame", where="rolling", mend=mend)
 
 
 def _named_codec(table: dict[str, object]) -> dict[str, object]:

@@ -37,6 +37,9 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
     if recipe.augment.share and (not isinstance(codec, Pixels) or len(data.shape) != 3):
         mend = "leave it out"
         raise BadInput("only pictures of pixels can be moved", where="augment", mend=mend)
+    if recipe.rolling and (not isinstance(codec, Pixels) or not data.time):
+        mend = "leave it out, or give clips or series"
+        raise BadInput("only clips and series of pixels have frames", where="rolling", mend=mend)
     return replace(recipe, measuring=_measuring(recipe, data))
 
 

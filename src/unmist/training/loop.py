@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
 from unmist.core.condition import Cond
+from unmist.core.level import Level
 from unmist.core.objective import Lesson
 from unmist.training.augment import Augment
 from unmist.training.ema import Average
 from unmist.training.guard import Guard, Health
 from unmist.training.optimizer import AdamW, clipped
-from unmist.training.order import Order, even_draws, flips
+from unmist.training.order import Order, even_draws, flips, rising
 
 __all__ = ["Batches", "Learner", "Schooling", "Stats"]
 
@@ -63,7 +64,8 @@ class Batches:
 class Learner:
     """The state of a run: all that changes. `advance` does one update.
 
-    `health` follows the loss and gradients; `slower` multiplies the learning rate (halved by each
+    rolling: the share of clips whose frames have a level each; `health` follows the loss and
+    gradients; `slower` multiplies the learning rate (halved by each
     roll-back).
     """
 
@@ -75,6 +77,7 @@ class Learner:
     batches: Batches
     guard: Guard = field(default_factory=Guard)
     augment: Augment = field(default_factory=Augment)
+    rolling: float = 0.0
     slower: float = 1.0
     seen: int = 0
     health: Health = field(default_factory=Health)
@@ -118,7 +121,7 @@ class Learner:
             x0, cond = mirrored(x0, which), turned(cond, which)
         x0, cond = self.augment(x0, thinned(cond, plan, first), plan.seed, first)
         eps = Noise(plan.seed, "training", tuple(range(first, first + plan.batch)))(x0, 0)
-        level = self.objective.levels(even_draws(plan.seed, first, plan.batch))
+        level = self._levels(first, x0.shape[2])
         size, total = plan.micro or plan.batch, 0.0
         for start in range(0, plan.batch, size):
             part = slice(start, start + size)
@@ -130,6 +133,16 @@ class Learner:
                 (loss.sum() / plan.batch).backward()
             total += float(loss.detach().double().sum())
         return total / plan.batch
+
+    def _levels(self, first: int, frames: int) -> Level:
+        """(b,), or (b, 1, frames) where frames have their own."""
+        seed, batch = self.schooling.seed, self.schooling.batch
+        u = even_draws(seed, first, batch)
+        if self.rolling == 0:
+            return self.objective.levels(u)
+        level = self.objective.levels(rising(u, seed, first, frames, self.rolling).flatten())
+        shape = (batch, 1, frames)
+        return Level(level.alpha.view(shape), level.sigma.view(shape))
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All tensors of the state, by file and name."""

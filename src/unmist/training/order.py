@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmist.base.noise import keyed
 
-__all__ = ["Order", "even_draws", "flips"]
+__all__ = ["Order", "even_draws", "flips", "rising"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +51,21 @@ def even_draws(seed: int, position: int, number: int) -> Tensor:
 def flips(seed: int, position: int, number: int) -> Tensor:
     """(number,) bool: which rows of a batch are mirrored."""
     return torch.from_numpy(keyed(seed, "flips", position).random(number) < 0.5)
+
+
+CLEAN = 1e-4  # u of frames that are there: the level of least noise, nearly
+
+
+def rising(u: Tensor, seed: int, position: int, frames: int, share: float) -> Tensor:
+    """u (n,) as (n, frames): in `share` of the rows each frame has its own, rising with time.
+
+    Of those rows a number of first frames, from none to all but one, is all but clean, as what is
+    known in rolling on; in the others all frames have the row's.
+    """
+    draw = keyed(seed, "rising", position)
+    number = len(u)
+    each = np.sort(draw.random((number, frames)), 1)
+    known = np.arange(frames) < draw.integers(frames, size=number)[:, None]
+    each = np.where(known, CLEAN, np.clip(each, 1e-9, 1 - 1e-9))
+    own = torch.from_numpy(draw.random(number) < share)
+    return torch.where(own[:, None], torch.from_numpy(each), u[:, None])
