@@ -12,8 +12,9 @@ bounces; clips of a tenth of the digits are held out.
     step     root mean square of what is left of a frame after the best shift of the one before, up
              to 3 pixels: a moved digit leaves little. As a share of what the same clips leave with
              their frames in another order (1: no order at all), held-out clips beside
-    flicker  `unmist edit extend` from half a real clip to --frames: that step past the trained
-             length over the one within it, and where two windows meet over the one elsewhere
+    flicker  `unmist edit extend` from half a real clip to --frames, by windows and, where the model
+             was taught so, rolling, frame by frame: that step past the trained length over the one
+             within it, and where two windows meet over the one elsewhere
 
 A plain continuation that only keeps the known frames (`keep`) is measured as extension's peer;
 diffusers, denoising-diffusion-pytorch and azula train no clips. A picture of the first clips and of
@@ -40,11 +41,13 @@ from unmist.workflows.sample import Shot, sample
 
 REACH = 3  # pixels a frame: the fastest digit goes 2.4
 SPARSE = {"draw.mean": 0.8, "draw.std": 1.4}  # where a small thing on black is decided
+ROLLING = 0.5  # of the clips have a noise level a frame in training
 
 
 def taught(chosen):
     """The model, trained first where no run is given, or on where it was stopped."""
     settings = {"data.source": "moving_digits", "training.samples": chosen.train, **SPARSE}
+    settings["rolling"] = ROLLING
     recipe = altered(Recipe(network=UNet(width=chosen.width)), settings)
     where, recipe = (chosen.run, None) if chosen.run else (chosen.state / "run", recipe)
     return model_of(where, recipe, threads=chosen.threads, report=silent)
@@ -91,14 +94,18 @@ def framed(data, clips, held):
 
 
 def rolled(model, held, chosen):
-    """Extended clips (n, 1, frames, h, w) by ours and by keeping alone."""
-    half, ours, theirs = model.shape[1] // 2, [], []
+    """Extended clips (n, 1, frames, h, w) by method, and network calls a clip."""
+    half, ways = model.shape[1] // 2, {"windows": "", "rolling": "rolling", "keep": "keep"}
+    if not model.recipe.rolling:
+        del ways["rolling"]
+    found = {name: [] for name in ways}
     for number in range(chosen.extended):
         clip = np.ascontiguousarray(held[number][:, :half])
         shot = Shot(count=1, seed=number)
-        ours.append(extend(model, clip, chosen.frames, shot).pixels[0])
-        theirs.append(extend(model, clip, chosen.frames, shot, method="keep").pixels[0])
-    return np.stack(ours), np.stack(theirs)
+        for name, method in ways.items():
+            found[name].append(extend(model, clip, chosen.frames, shot, method=method))
+    return {name: (np.stack([one.pixels[0] for one in some]), some[0].calls)
+            for name, some in found.items()}  # fmt: skip
 
 
 def flicker(clips, window):
@@ -137,19 +144,19 @@ def measured(chosen):
         yield f"step, {name:9} {own:6.2f} levels, shuffled {other:6.2f}: {own / other:.3f}"
     yield claim("step as a share of shuffled frames', over that of held-out clips",
                 shares["samples"] / shares["held out"], 1.25)  # fmt: skip
-    ours, theirs = rolled(model, held, chosen)
-    both = np.concatenate([ours[:3], theirs[:3]])[:, 0, ::3][:, :, None]
+    longer = rolled(model, held, chosen)
+    both = np.concatenate([clips[:3] for clips, _ in longer.values()])[:, 0, ::3][:, :, None]
     columns = both.shape[1]
     strips = grid(both.reshape(-1, 1, *both.shape[3:]), columns=columns, zoom=2)
     save_picture(chosen.state / "extended.png", strips, {})
-    found = {
-        name: flicker(part, model.shape[1]) for name, part in (("ours", ours), ("keep", theirs))
-    }
+    found = {name: flicker(clips, model.shape[1]) for name, (clips, _) in longer.items()}
     for name, (late, joints) in found.items():
-        yield f"flicker, {name:5} past the length {late:.3f}, where windows meet {joints:.3f}"
-    for place, what in enumerate(("past the trained length", "where windows meet")):
-        yield claim(f"step {what} over the rest", found["ours"][place], 1.1,
-                    peer=round(found["keep"][place], 4))  # fmt: skip
+        yield (f"flicker, {name:7} past the length {late:.3f}, where windows meet {joints:.3f}, "
+               f"{longer[name][1]} calls, step {steps(longer[name][0]).mean():.2f}")  # fmt: skip
+    for name in longer.keys() - {"keep"}:
+        for place, what in enumerate(("past the trained length", "where windows meet")):
+            yield claim(f"{name}: step {what} over the rest", found[name][place], 1.1,
+                        peer=round(found["keep"][place], 4))  # fmt: skip
 
 
 def main():

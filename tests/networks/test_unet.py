@@ -167,6 +167,7 @@ def test_a_level_a_frame(shape):
 
 
 def test_a_level_a_frame_is_refused_where_the_network_knows_one():
+    """Fails if levels that it was not built for are averaged or misread in silence."""
     net = TINY.build((1, 8), Sockets())
     with pytest.raises(BadInput, match="knows one level a sample"):
         net(torch.zeros(1, 1, 8), torch.zeros(1, 1, 8), Signals())
