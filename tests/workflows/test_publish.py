@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from pathlib import Path
 
 import faulty_detectors
 import numpy as np
@@ -16,13 +17,23 @@ from unmist.guard.detector import Called
 from unmist.guard.ledger import read_ledger
 from unmist.guard.policy import Copied, Nudity, Own, Policy, Words
 from unmist.run.lock import hold
+from unmist.run.model import WEIGHTS
 from unmist.run.picture import read_settings, save_picture
+from unmist.run.shipped import MODELS
+from unmist.workflows import detecting
 from unmist.workflows.audit import audit
 from unmist.workflows.publish import Release, publish
 from unmist.workflows.shelf import PUBLISHED
 
 BRIGHT = Own(name="bright", version="1", above=0.5, seconds=5.0)
 PLAIN = Policy("test", (BRIGHT, Words(words=("blood",), seconds=5.0)), ())
+
+
+class Rows:
+    """Data that nobody opens."""
+
+    def open(self):
+        raise ZeroDivisionError
 
 
 def bright(pixels):
@@ -228,6 +239,23 @@ def test_copies_of_what_was_learned_are_refused(tmp_path, release):
     acts = {outcome.source.stem: outcome.act for outcome in found}
     assert acts == {"same": "refused", "shifted": "refused", "fresh": "published"}
     assert any("training row" in reason for reason in found[1].reasons)
+
+
+def test_a_model_that_came_along_is_known_by_its_pictures(tmp_path, release, monkeypatch):
+    """Fails if its name is taken for a folder, or is to be said although the pictures say it; or if
+    pictures that claim it with other weights are believed."""
+    asked = []
+    monkeypatch.setattr(detecting, "Reference", lambda data: asked.append(data.source) or Rows())
+    digest = files.digest(MODELS / "digits" / WEIGHTS)
+    picture(tmp_path, "own.png", model="digits", hash=digest)
+    policy = Policy("copies", (Copied(seconds=60.0),), ())
+    for more in ({}, {"model": Path("digits")}):
+        with pytest.raises(ZeroDivisionError):
+            publish(release(policy=policy, **more))
+    assert asked == ["digits", "digits"]
+    picture(tmp_path, "other.png", model="digits", hash="0" * 64)
+    with pytest.raises(BadInput, match="which pictures did the model learn from"):
+        publish(release(policy=policy))
 
 
 def test_too_few_pictures_cannot_tell_copies(tmp_path, release):

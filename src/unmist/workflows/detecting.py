@@ -23,7 +23,8 @@ from unmist.guard.words import WordRules
 from unmist.metrics.copies import Copies, copies, shrunk
 from unmist.metrics.nsfw import INPUT, NSFW_FILE, NSFW_SHA256, NsfwFeatures
 from unmist.run.plain import from_plain
-from unmist.run.recipe import Data, read_recipe
+from unmist.run.recipe import Data, mirrors, read_recipe
+from unmist.run.shipped import home_of
 from unmist.run.toml import read_toml
 from unmist.workflows.blocks import Reference
 from unmist.workflows.fetch import features_home
@@ -52,12 +53,15 @@ def read_policy(path: Path) -> Policy:
 
 
 def learned_of(model: Path | None, against: str) -> Learned | None:
-    """The data of a model's recipe, or those named; None where neither is. Raises BadInput."""
+    """The data of a model's recipe, or those named; None where neither is. Raises BadInput.
+
+    model: a run's folder, or the name of a model that comes with the package.
+    """
     if against:
         data, flips = Reference(Data(source=against)).open(), True
     elif model is not None:
-        recipe = read_recipe(model / "recipe.toml")
-        data, flips = Reference(recipe.data).open(), recipe.training.flip
+        recipe = read_recipe(home_of(model) / "recipe.toml")
+        data, flips = Reference(recipe.data).open(), mirrors(recipe)
     else:
         return None
     train, held = (torch.from_numpy(data.values[rows]) for rows in (data.train, data.held[:HELD]))

@@ -17,7 +17,10 @@ from unmist.guard.keys import Identity, keys_home, local_identity, purpose_key, 
 from unmist.guard.policy import Policy, Rule, rules
 from unmist.guard.verdict import Answer, Passed, Refused, decided
 from unmist.guard.watched import CHUNK, answers_of
+from unmist.run.model import WEIGHTS
+from unmist.run.picture import read_settings
 from unmist.run.plain import to_plain
+from unmist.run.shipped import MODELS, shipped
 from unmist.workflows.detecting import detectors_of, learned_of
 from unmist.workflows.parcel import Parcel, Source, disclosure, packed, read_source
 from unmist.workflows.shelf import Aside, Shelf, opened, published_name, shelved, withhold
@@ -90,7 +93,7 @@ def publishing(release: Release) -> Iterator[Outcome]:
     where they are. Raises BadInput, CannotWrite, Busy.
     """
     sources = _listed(release)
-    desk = _desk(release)
+    desk = _desk(release, sources)
     if release.plan:
         for part in _parts(sources):
             yield from _planned(desk, part)
@@ -128,11 +131,13 @@ def _listed(release: Release) -> tuple[Path, ...]:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def _desk(release: Release) -> _Desk:
+def _desk(release: Release, sources: Sequence[Path]) -> _Desk:
     """Detectors and keys, opened. Raises BadInput for the first that is missing."""
     policy = release.policy
     wants_data = any(limit.detector == "copied" for limit in policy.limits)
-    model = release.model or (_model_near(release.pictures) if wants_data else None)
+    model = release.model
+    if wants_data and model is None and not release.against:
+        model = _model_near(release.pictures) or _model_named(sources)
     learned = learned_of(model, release.against) if wants_data else None
     detectors = detectors_of(policy, learned, release.own)
     home, marks = keys_home(release.keys), policy.marks
@@ -149,6 +154,18 @@ def _model_near(pictures: Sequence[Path]) -> Path | None:
         for folder in list((path / "x").resolve().parents)[:3]:
             if (folder / "recipe.toml").is_file():
                 return folder
+    return None
+
+
+def _model_named(sources: Sequence[Path]) -> Path | None:
+    """The model that came with the package, where all pictures say that it drew them."""
+    try:
+        said = {(told.get("model"), told.get("hash")) for told in map(read_settings, sources)}
+    except BadInput:  # what is no picture is refused later, by itself
+        return None
+    for name in shipped():
+        if said == {(name, files.digest(MODELS / name / WEIGHTS))}:
+            return MODELS / name
     return None
 
 
