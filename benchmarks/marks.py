@@ -20,10 +20,12 @@ unmarked picture has 1 time in 10^6 (49 of 60). Where a peer refuses a size, not
 The noise mark (`unmist.guard.noise_mark`) with `--noise FOLDER`, a run trained on the digits:
 samples with and without it, their Fréchet distances to held-out digits with 95 % intervals, the
 correlation between starts of marked pictures, and the share found from 8-bit pictures by
-inversion, among as many nonces as `--nonces`, also after JPEG 90 and a noise of 2 levels.
+inversion, among as many nonces as `--nonces`, also after JPEG 90 and a noise of 2 levels. With
+`--steps N` they are drawn by that number of steps, by the tuned plan where there is one; with
+`--student FOLDER` by that student, and looked for by the way back through --noise, its teacher.
 
     python benchmarks/marks.py [--quick] [--json] [--count N] [--runs FOLDER ...]
-                               [--sets TEXT] [--noise FOLDER]
+                               [--sets TEXT] [--noise FOLDER] [--steps N] [--student FOLDER]
 """
 
 import argparse
@@ -288,9 +290,9 @@ def watermarks(count, runs, wanted):
                 yield from judged(who, place, rows)
 
 
-def drawn(model, count, key):
+def drawn(model, count, key, steps=None):
     """uint8 samples, and the starts they come from."""
-    chosen = settled(model, Shot())
+    chosen = settled(model, Shot(steps=steps))
     plan, pixels, starts = chosen.plan(model.schedule), [], []
     for first in range(0, count, 50):
         noise = Noise(11, "sample", tuple(range(first, min(first + 50, count))))
@@ -302,16 +304,17 @@ def drawn(model, count, key):
     return np.concatenate(pixels), torch.cat(starts)
 
 
-def noise_marks(folder, count, nonces):
-    model = load(folder)
+def noise_marks(folder, count, nonces, steps=None, student=""):
+    """The model whose way back is gone, and, where it is another, the student that draws."""
+    model, hand = load(folder), load(student or folder)
     data = open_data("digits")
     values, labels = np.asarray(data.values), np.asarray(data.labels)
     features = learn_features(
         values[data.train][:1500], labels[data.train][:1500], lessons=Lessons(passes=3, batch=32)
     )
     held = Groups.over([extract(features, values[data.held][:count])])
-    marked, starts = drawn(model, count, KEY)
-    plain, _ = drawn(model, count, b"")
+    marked, starts = drawn(hand, count, KEY, steps)
+    plain, _ = drawn(hand, count, b"", steps)
     scores = [
         frechet_limit(Groups.over([extract(features, rows)]), held, features="digits classifier")
         for rows in (marked, plain)
@@ -374,6 +377,8 @@ def main():
     parser.add_argument("--runs", nargs="*", default=[])
     parser.add_argument("--sets", default="", help="only sets with this in their name, as '64 px'")
     parser.add_argument("--noise", default="")
+    parser.add_argument("--steps", type=int, help="of the noise mark's samples: a tuned plan's")
+    parser.add_argument("--student", default="", help="a student of --noise that draws for it")
     parser.add_argument("--nonces", type=int, default=10_000)
     parser.add_argument("--only", choices=["watermark", "noise"], default="")
     asked = parser.parse_args()
@@ -384,7 +389,9 @@ def main():
         if asked.only != "noise":
             yield from watermarks(count, asked.runs, asked.sets)
         if asked.noise and asked.only != "watermark":
-            yield from noise_marks(asked.noise, 130 if asked.quick else asked.count, asked.nonces)
+            some = 130 if asked.quick else asked.count
+            hand = (asked.steps, asked.student)
+            yield from noise_marks(asked.noise, some, asked.nonces, *hand)
 
     for line in claims():
         if asked.json:
