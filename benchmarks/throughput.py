@@ -6,7 +6,11 @@ Two pairs of networks, in each both sides within 10 % in parameters and in multi
 
 - `ours`: our default U-Net, and a UNet2DModel fitted to it (channels 16 … 128, one layer a block);
 - `theirs`: the network of diffusers' training tutorial, channels (128, 128, 256, 256, 512, 512) and
-  two layers a block, at a quarter of its width, and a U-Net of ours fitted to it.
+  two layers a block, at a quarter of its width, and a U-Net of ours fitted to it;
+- `ddp`, `azula`: our default U-Net, and the U-Nets of denoising-diffusion-pytorch (dim 16, its
+  multiples 1, 1, 3, 6, 11) and azula (channels 16, 32, 80, 208; the time's embedding left out)
+  fitted to it, where they are installed: pip install --no-deps --target FOLDER
+  denoising-diffusion-pytorch einops ema-pytorch pytorch-fid accelerate azula, FOLDER in PYTHONPATH.
 
 The peer runs contiguous and channels-last; the faster of the two counts. All sides of a pair take
 turns within a round, so that a busy machine is busy for all: a ratio is the median over rounds,
@@ -147,6 +151,48 @@ def peer(channels, layers, attention, groups):
     return sides
 
 
+def fitted(name, build):
+    """Another library's network in both layouts; build() -> net, call(net, x)."""
+    sides = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        net, ask = build()
+        net = net.to(memory_format=layout)
+
+        def call(x, net=net, ask=ask):
+            return ask(net, x)
+
+        label = "channels-last" if layout == torch.channels_last else "contiguous"
+        sides.append(Side(f"{name} {label}", call, net, layout, measured(net, call)))
+    return sides
+
+
+def ddp_unet():
+    from peers_training import _library
+
+    net = _library().Unet(dim=16, dim_mults=(1, 1, 3, 6, 11), channels=3)
+    times = torch.linspace(0, 999, BATCH).long()
+    return net, lambda net, x: net(x, times[: len(x)])
+
+
+def azula_unet():
+    from azula.nn.unet import UNet as Theirs
+
+    net = Theirs(
+        3, 3, hid_channels=(16, 32, 80, 208), hid_blocks=(1, 1, 2, 2), mod_features=64, norm="group"
+    )
+    known = torch.randn(BATCH, 64)
+    return net, lambda net, x: net(x, known[: len(x)])
+
+
+def others():
+    """The pairs of what is installed."""
+    for name, build in (("ddp", ddp_unet), ("azula", azula_unet)):
+        try:
+            yield name, (ours(UNet()), fitted(name, build))
+        except (ImportError, SystemExit) as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+
+
 def unet_2d(channels, layers, attention, groups):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -168,9 +214,10 @@ def unet_2d(channels, layers, attention, groups):
 
 
 def pairs(quick):
-    fitted = peer((16, 32, 64, 128, 128), layers=1, attention=(2, 3), groups=16)
-    found = {"ours": (ours(UNet()), fitted)}
+    equal = peer((16, 32, 64, 128, 128), layers=1, attention=(2, 3), groups=16)
+    found = {"ours": (ours(UNet()), equal)}
     if not quick:
+        found |= dict(others())
         tutorial = peer((32, 32, 64, 64, 128, 128), layers=2, attention=(4,), groups=32)
         found["theirs"] = (ours(UNet(width=112, levels=(1, 1, 2), blocks=(1, 2, 2))), tutorial)
     return found
