@@ -34,6 +34,25 @@ def noise_said(path, run, keys=None):
     return verify(path, keys=keys, model=run).named("noise")
 
 
+def test_few_steps_are_told_to_lose_the_mark(run, tmp_path, capsys):
+    """Fails if it is put where it will not be found, and nobody says so; or said of enough."""
+    for steps, said in ((4, True), (12, False)):
+        to = tmp_path / str(steps)
+        words = [
+            "sample",
+            str(run),
+            "--count",
+            "1",
+            "--mark",
+            "--steps",
+            str(steps),
+            "--to",
+            str(to),
+        ]
+        assert main(words) == 0
+        assert ("the noise mark is seldom found again" in capsys.readouterr().err) is said
+
+
 def test_a_marked_sample_is_found(drawn, run):
     """Fails if the mark is not put in, the way back is another, or its odds are not told."""
     path = drawn / "0-000002.png"

@@ -210,10 +210,15 @@ def sample(
 def _doubts(model: "Model", shot: "Shot") -> list[str]:
     """What may not come out as it was asked, or does nothing."""
     from unmist.workflows.guided import followed, unheard
+    from unmist.workflows.marking import lost
+    from unmist.workflows.sample import settled
     from unmist.workflows.wishes import doubts
 
     guide = shot.guide or model.recipe.sampling.guide
-    return [*doubts(followed(model, guide), shot.wish), *unheard(model, guide, shot.wish)]
+    said = [*doubts(followed(model, guide), shot.wish), *unheard(model, guide, shot.wish)]
+    if shot.mark and (faint := lost(settled(model, shot).steps)):
+        said.append(faint)
+    return said
 
 
 def drawn(model: "Model", shot: "Shot", *, film: bool = False) -> "Samples":

@@ -7,7 +7,7 @@ key, the model and a list of numbers under which pictures were made goes the way
 picture (DDIM inversion, 2010.02502) and counts signs.
 
 It takes a deterministic plan (eta = 0, no churn or Langevin moves): noise that is added on the way
-hides the start. Whoever tunes or distils the model changes the way back.
+hides the start. What few steps or a student draw ends far from the way back, and is seldom found.
 """
 
 from collections.abc import Iterable
