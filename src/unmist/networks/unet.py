@@ -29,6 +29,8 @@ from unmist.nn.seeded import seeded
 
 __all__ = ["UNet", "UNetModule"]
 
+LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
 
 @networks("unet")
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +208,10 @@ def spread_out(clock: Tensor, x: Tensor) -> Tensor:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Pictures in channels-last layout: oneDNN's convolutions are 1.1 to 2 times as fast there."""
-    if x.ndim == 4 and not in_forward_mode():
-        return x.contiguous(memory_format=torch.channels_last)
+    """Pictures and volumes in channels-last layout: oneDNN's convolutions are faster there.
+
+    1.1 to 2 times in two axes, 1.2 to 1.5 in three.
+    """
+    if x.ndim in LAYOUTS and not in_forward_mode():
+        return x.contiguous(memory_format=LAYOUTS[x.ndim])
     return x.contiguous()

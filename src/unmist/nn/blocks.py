@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, interpolate, silu
 
@@ -22,8 +23,12 @@ CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 def convolution(axes: int, width: tuple[int, int], size: int, stride: int = 1) -> nn.Module:
-    """A convolution over 1 … 3 axes, (in, out) channels wide, odd `size`; keeps ceil(s/stride)."""
-    return CONVOLUTION[axes](*width, size, stride=stride, padding=size // 2)
+    """A convolution over 1 … 3 axes, (in, out) channels wide, odd `size`; keeps ceil(s/stride).
+
+    In three axes its weights lie channels-last: only so does oneDNN keep the volumes so, too.
+    """
+    layer = CONVOLUTION[axes](*width, size, stride=stride, padding=size // 2)
+    return layer.to(memory_format=torch.channels_last_3d) if axes == 3 else layer
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
