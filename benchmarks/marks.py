@@ -3,7 +3,7 @@
 The watermark (`unmist.guard.watermark`): pictures are marked, handled, and looked at with the key
 alone. `found` is the share whose odds are 1 in 10^6 or less, corrected for every way of looking;
 `odds` the median of log10; PSNR of marked against original, mean. Sets: our own samples
-(`--runs FOLDER …`, any size; without, the packed digits at 28 and emoji at 32 pixels and emoji
+(`--runs FOLDER …`, any size, up to 32 pixels doubled too; without, the packed digits at 28 and emoji at 32 pixels and emoji
 doubled to 64, real pictures of the kind our models make, which says so in the table), and tiles of
 scikit-image's photographs at 64 (a quarter of their size) and 256 pixels, where it is installed.
 
@@ -136,20 +136,30 @@ def photographs(count, side, scale):
     return np.stack(rows)
 
 
+def doubled(rows):
+    return np.stack(
+        [
+            row_of(image_of(row).resize((2 * row.shape[-1], 2 * row.shape[-2]), CUBIC))
+            for row in rows
+        ]
+    )
+
+
 def sets(count, runs):
     if runs:
         for folder in runs:
             model = load(folder)
             rows = sample(model, Shot(count=count)).pixels
             yield f"samples of {model.name}, {rows.shape[-1]} px", rows
+            if rows.shape[-1] <= 32:
+                yield f"samples of {model.name} doubled, {2 * rows.shape[-1]} px", doubled(rows)
     else:
         draw = np.random.default_rng(1)
         digits, emoji = (np.asarray(open_data(name).values) for name in ("digits", "emoji"))
         yield "digits, 28 px", digits[draw.permutation(len(digits))[:count]]
         chosen = emoji[draw.permutation(len(emoji))[:count]]
         yield "emoji, 32 px", chosen
-        doubled = [row_of(image_of(row).resize((64, 64), CUBIC)) for row in chosen]
-        yield "emoji doubled, 64 px", np.stack(doubled)
+        yield "emoji doubled, 64 px", doubled(chosen)
     for side, scale in ((64, 0.25), (256, 1.0)):
         tiles = photographs(count, side, scale)
         if tiles is None:
