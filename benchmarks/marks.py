@@ -3,8 +3,8 @@
 The watermark (`unmist.guard.watermark`): pictures are marked, handled, and looked at with the key
 alone. `found` is the share whose odds are 1 in 10^6 or less, corrected for every way of looking;
 `odds` the median of log10; PSNR of marked against original, mean. Sets: our own samples
-(`--runs FOLDER …`, any size, up to 32 pixels doubled too; without, the packed digits at 28 and emoji at 32 pixels and emoji
-doubled to 64, real pictures of the kind our models make, which says so in the table), and tiles of
+(`--runs FOLDER …`, any size, up to 32 pixels doubled too; without, the packed digits at 28 and emoji
+at 32 pixels and emoji doubled to 64, real pictures of the kind our models make), and tiles of
 scikit-image's photographs at 64 (a quarter of their size) and 256 pixels, where it is installed.
 
 Handling: JPEG 50, 70, 90; half size and back (bicubic); noise of 5 levels; a Gaussian blur of 1
@@ -137,12 +137,8 @@ def photographs(count, side, scale):
 
 
 def doubled(rows):
-    return np.stack(
-        [
-            row_of(image_of(row).resize((2 * row.shape[-1], 2 * row.shape[-2]), CUBIC))
-            for row in rows
-        ]
-    )
+    size = (2 * rows.shape[-1], 2 * rows.shape[-2])
+    return np.stack([row_of(image_of(row).resize(size, CUBIC)) for row in rows])
 
 
 def sets(count, runs):
