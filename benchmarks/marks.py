@@ -3,7 +3,7 @@
 The watermark (`unmist.guard.watermark`): pictures are marked, handled, and looked at with the key
 alone. `found` is the share whose odds are 1 in 10^6 or less, corrected for every way of looking;
 `odds` the median of log10; PSNR of marked against original, mean. Sets: our own samples
-(`--runs FOLDER …`, any size, up to 32 pixels doubled too; without, the packed digits at 28 and emoji
+(`--runs FOLDER …`, any size, up to 32 pixels doubled too; else the packed digits at 28 and emoji
 at 32 pixels and emoji doubled to 64, real pictures of the kind our models make), and tiles of
 scikit-image's photographs at 64 (a quarter of their size) and 256 pixels, where it is installed.
 
