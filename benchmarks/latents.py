@@ -140,6 +140,18 @@ def reconstructed(folder, data):
     save_picture(folder / "codec.png", grid(rows, columns=8, zoom=2), {"kind": "benchmark"})
 
 
+def claim(found):
+    """Whether latents gain at equal minutes."""
+    excess = {one.side: one.frechet - one.floor for one in found}
+    return {
+        "claim": "latents: excess Fréchet distance over that of pixels, equal CPU minutes",
+        "value": round(excess["latents"] / excess["pixels"], 4),
+        "target": 1.0,
+        "meets": excess["latents"] <= excess["pixels"],
+        "sides": [asdict(one) for one in found],
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="?", default="emoji", help="a folder or built-in set")
@@ -178,7 +190,7 @@ def main():
     found = [judged_side(name, folder, spent[name], data, features, asked.count) for name in plain]
     reconstructed(folder, data)
     if asked.json:
-        print(json.dumps([asdict(one) for one in found]))
+        print(json.dumps(claim(found)))
         return
     for one in found:
         print(
