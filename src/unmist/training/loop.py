@@ -121,7 +121,7 @@ class Learner:
             x0, cond = mirrored(x0, which), turned(cond, which)
         x0, cond = self.augment(x0, thinned(cond, plan, first), plan.seed, first)
         eps = Noise(plan.seed, "training", tuple(range(first, first + plan.batch)))(x0, 0)
-        level = self._levels(first, x0.shape[2])
+        level = self._levels(first, x0)
         size, total = plan.micro or plan.batch, 0.0
         for start in range(0, plan.batch, size):
             part = slice(start, start + size)
@@ -134,14 +134,14 @@ class Learner:
             total += float(loss.detach().double().sum())
         return total / plan.batch
 
-    def _levels(self, first: int, frames: int) -> Level:
-        """(b,), or (b, 1, frames) where frames have their own."""
+    def _levels(self, first: int, x0: Tensor) -> Level:
+        """(b,), or (b, 1, frames) where frames have their own: x0 is then (b, c, frames, *s)."""
         seed, batch = self.schooling.seed, self.schooling.batch
         u = even_draws(seed, first, batch)
         if self.rolling == 0:
             return self.objective.levels(u)
-        level = self.objective.levels(rising(u, seed, first, frames, self.rolling).flatten())
-        shape = (batch, 1, frames)
+        shape = (batch, 1, x0.shape[2])
+        level = self.objective.levels(rising(u, seed, first, shape[2], self.rolling).flatten())
         return Level(level.alpha.view(shape), level.sigma.view(shape))
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
