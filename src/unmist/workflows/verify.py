@@ -4,6 +4,7 @@ Each finding says what it rests on. A signature and a hash leave chances too sma
 watermark's come from its bits; what anyone can write, as settings, has none and proves nothing.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -35,6 +36,12 @@ BY_HASH = -77.0
 BY_SIGNATURE = -38.0
 """log10 of the chance to guess a signature of 128 bits of security."""
 COMPARED = 2000
+_SIGNATURES = {
+    rb"\x89PNG\r\n\x1a\n": "PNG",
+    rb"\xff\xd8\xff": "JPEG",
+    rb"RIFF....WEBP": "WEBP",
+}
+"""What a file begins with whose credentials can be read though its header is damaged."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,15 @@ def verify(
 
 
 def _header(content: bytes) -> str:
-    """The format that a file's first bytes name, "" where Pillow knows none."""
+    """The format that Pillow opens, else the one that a damaged file's signature names, or ""."""
     try:
         with quiet(), Image.open(BytesIO(content), formats=FORMATS) as image:
             return str(image.format)
     except Exception:  # ten decoders, fed by anybody, raise nearly every class there is
-        return ""
+        signed = (
+            kind for start, kind in _SIGNATURES.items() if re.match(start, content, re.DOTALL)
+        )
+        return next(signed, "")
 
 
 def _credentials(case: _Case) -> Found:
