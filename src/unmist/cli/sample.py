@@ -53,7 +53,8 @@ class Draw:
     other_model
         With --like: draw it with this model although another made the picture.
     mark
-        Start from noise with your own mark in it: `unmist verify --model` finds it again.
+        Start from noise with your own mark in it: `unmist verify --model` finds it again in
+        files as drawn, with 12 steps or more; not with a student, often not once published.
     weights
         Which of the model's: last, best (measured during training), averaged-WIDTH.
     """
