@@ -51,7 +51,7 @@ class Kind:
     """A peer: how it is built, its batch, its rate by (step, share of the budget), its sampler."""
 
     about: str
-    make: Callable[[int], Trained]
+    make: Callable[[tuple[int, ...]], Trained]
     batch: int
     rate: Callable[[int, float], float]
     sampler: str
@@ -64,18 +64,19 @@ class Diffusers:
     four levels rather than six, so that the smallest is 4 px as at 128 px in the original.
     """
 
-    def __init__(self, size, widths, *, tuned):
+    def __init__(self, shape, widths, *, tuned):
         from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
         from diffusers.training_utils import EMAModel
 
-        self.size, self.inner = size, 32
+        channels, *_, size = shape
+        self.size, self.inner, self.channels = size, 32, channels
         levels = len(widths)
         down = ["DownBlock2D"] * levels
         down[-2] = "AttnDownBlock2D"
         self.net = UNet2DModel(
             sample_size=self.inner,
-            in_channels=1,
-            out_channels=1,
+            in_channels=channels,
+            out_channels=channels,
             layers_per_block=2,
             block_out_channels=widths,
             down_block_types=tuple(down),
@@ -123,7 +124,7 @@ class Diffusers:
         self.ema.store(self.net.parameters())
         self.ema.copy_to(self.net.parameters())
         self.net.eval()
-        x = torch.randn(count, 1, self.inner, self.inner)
+        x = torch.randn(count, self.channels, self.inner, self.inner)
         self.solver.set_timesteps(steps)
         for time in self.solver.timesteps:
             x = self.solver.step(self.net(x, time).sample, time, x).prev_sample
@@ -139,11 +140,12 @@ class Ddp:
     v-prediction, sigmoid betas, Adam (0.9, 0.99) at 1e-4, batch 16, EMA 0.995 every tenth step.
     """
 
-    def __init__(self, size, dim, mults):
+    def __init__(self, shape, dim, mults):
         library = _library()
-        self.size = size
+        channels, *_, size = shape
+        self.size, self.channels = size, channels
         self.inner = math.ceil(size / 2 ** (len(mults) - 1)) * 2 ** (len(mults) - 1)
-        unet = library.Unet(dim=dim, dim_mults=mults, channels=1)
+        unet = library.Unet(dim=dim, dim_mults=mults, channels=channels)
         self.net = library.GaussianDiffusion(unet, image_size=self.inner, sampling_timesteps=50)
         self.optimizer = torch.optim.Adam(self.net.parameters(), betas=(0.9, 0.99))
         self.ema = library.denoising_diffusion_pytorch.EMA(self.net, beta=0.995, update_every=10)
@@ -221,31 +223,31 @@ WIDTHS, EQUAL, NARROW = (32, 32, 64, 128), (32, 64, 64, 128), (32, 32, 64)
 PEERS = {
     "diffusers": Kind(
         "diffusers, documented recipe",
-        lambda size: Diffusers(size, WIDTHS, tuned=False), 16, documented, "DDIM",
+        lambda shape: Diffusers(shape, WIDTHS, tuned=False), 16, documented, "DDIM",
     ),
     "tuned": Kind(
         "diffusers, tuned by us",
-        lambda size: Diffusers(size, WIDTHS, tuned=True), 64, tuned, "DPM-Solver++ 2M",
+        lambda shape: Diffusers(shape, WIDTHS, tuned=True), 64, tuned, "DPM-Solver++ 2M",
     ),
     "equal": Kind(
         "diffusers, tuned by us, at our number of parameters",
-        lambda size: Diffusers(size, EQUAL, tuned=True), 64, tuned, "DPM-Solver++ 2M",
+        lambda shape: Diffusers(shape, EQUAL, tuned=True), 64, tuned, "DPM-Solver++ 2M",
     ),
     "ddp": Kind(
         "denoising-diffusion-pytorch, defaults",
-        lambda size: Ddp(size, 64, (1, 2, 4, 8)), 16, constant, "DDIM",
+        lambda shape: Ddp(shape, 64, (1, 2, 4, 8)), 16, constant, "DDIM",
     ),
     "ddp-small": Kind(
         "denoising-diffusion-pytorch, defaults, dim 32 for this picture size",
-        lambda size: Ddp(size, 32, (1, 2, 4)), 16, constant, "DDIM",
+        lambda shape: Ddp(shape, 32, (1, 2, 4)), 16, constant, "DDIM",
     ),
     "ddp-tuned": Kind(
         "denoising-diffusion-pytorch, dim 32, rate tuned by us",
-        lambda size: Ddp(size, 32, (1, 2, 4)), 16, tuned, "DDIM",
+        lambda shape: Ddp(shape, 32, (1, 2, 4)), 16, tuned, "DDIM",
     ),
     "narrow": Kind(
         "diffusers, tuned by us, three levels 32/32/64",
-        lambda size: Diffusers(size, NARROW, tuned=True), 32, tuned, "DPM-Solver++ 2M",
+        lambda shape: Diffusers(shape, NARROW, tuned=True), 32, tuned, "DPM-Solver++ 2M",
     ),
 }  # fmt: skip
 
@@ -257,7 +259,7 @@ class Peer:
         self.kind, self.values, self.seed = PEERS[name], values, seed
         self.about, self.purpose = self.kind.about, f"peer {name}"
         torch.manual_seed(int(keyed(seed, self.purpose).integers(2**32)))
-        self.trained = self.kind.make(values.shape[-1])
+        self.trained = self.kind.make(values.shape[1:])
         self.step = 0
 
     @property
