@@ -104,7 +104,10 @@ def recipe_of(
     from unmist.run.recipe import Recipe, altered, read_recipe, sized
 
     if source is None and file is None:
-        mend = "give a folder of pictures, an .npz or .npy file, or a built-in set: digits, emoji"
+        from unmist.data.builtin import BUILT_IN
+
+        names = ", ".join(BUILT_IN)
+        mend = f"give a folder of pictures, an .npz or .npy file, or a built-in set: {names}"
         raise BadInput("no data is named", mend=mend)
     recipe = with_codec(read_recipe(file), file.parent) if file is not None else Recipe()
     if size is not None:
