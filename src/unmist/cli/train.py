@@ -125,8 +125,7 @@ def train(
     Parameters
     ----------
     data
-        A folder of pictures, an .npz or .npy file, or a built-in set: digits, emoji,
-        emoji_fine, emoji_pairs, shapes, solids, moving_digits or brain.
+        A folder of pictures, an .npz or .npy file, a built-in set: digits, emoji, shapes, solids …
     classifier
         A trained model: teach it a classifier of noisy samples on its own data, for
         `sample --set guide.classifier=2`; of the other flags --budget and --fresh count.
