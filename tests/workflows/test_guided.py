@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from unmist.base.faults import BadInput
 from unmist.cli.sample import Draw
 from unmist.guidance.guide import Guide
+from unmist.metrics.estimate import Estimate
 from unmist.networks.unet import UNet
 from unmist.run.guide import Led, accuracies, scale_of, write_scale
 from unmist.run.model import load
@@ -17,7 +20,7 @@ from unmist.training.loop import Schooling
 from unmist.workflows import classifying
 from unmist.workflows.gallery import save_samples
 from unmist.workflows.guided import unheard
-from unmist.workflows.guiding import Point, chosen, tuning_scale
+from unmist.workflows.guiding import Point, Scorer, chosen, tuning_scale
 from unmist.workflows.sample import Shot, sample, settled
 from unmist.workflows.shots import altered_shot, shot_like
 from unmist.workflows.train import Order, train
@@ -226,7 +229,6 @@ def test_the_scale_is_chosen_from_a_curve(models, cache):
 
 def test_least_distance_among_those_that_hold_the_class():
     """Fails if a scale is chosen that loses the class where another holds it."""
-    from unmist.metrics.estimate import Estimate
 
     def point(scale, right, distance, recall=0.5):
         estimates = (
@@ -242,3 +244,33 @@ def test_least_distance_among_those_that_hold_the_class():
     assert chosen(lost, 0.98)[0].scale == 2
     assert chosen(lost[2:], 0.98)[0].scale == 3
     assert "no scale holds" in chosen(points[:1], 0.98)[1]
+
+
+def test_where_no_class_is_asked_the_scale_follows_what_is():
+    """Fails if a text model keeps the scale of least distance though it follows captions worse."""
+
+    def point(scale, follows, distance):
+        told, *rest = (
+            Estimate(name="", value=value, low=value - 0.1, high=value + 0.1, count=100)
+            for value in (follows, distance, 0.5)
+        )
+        return Point(scale, None, *rest, calls=1, follows=told)
+
+    points = [point(1.0, 0.2, 1.0), point(2.0, 0.45, 1.5), point(3.0, 0.5, 1.6)]
+    assert chosen(points, None)[0].scale == 2
+    assert chosen(points[:1] + points[2:], None)[0].scale == 3
+    assert "0.450, the best 0.500" in chosen(points, None)[1]
+    unknown = [replace(one, follows=None) for one in points]
+    assert chosen(unknown, None)[0].scale == 1
+
+
+def test_rank_of_the_picture_asked_for():
+    """Fails if samples are compared with another row than the one whose conditions they had."""
+    held = torch.tensor([7, 3, 9, 1])
+    scorer = Scorer(None, SimpleNamespace(held=held.numpy()), SimpleNamespace(name="own"), None)
+    features = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    place = {int(row): number for number, row in enumerate(held)}
+    asked = features[[place[int(scorer.rows[i % 4])] for i in range(2, 8)]]
+    assert scorer.follows(asked, features, 2).value == 1
+    assert scorer.follows(asked, features, 3).value < 1
+    assert scorer.follows(2 * features.mean(0) - asked, features, 2).value <= 0.5

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from unmist.base.faults import BadInput
 from unmist.base.noise import keyed
@@ -44,9 +47,10 @@ BELOW = 4.0  # sigma/alpha under which guidance is tried too: above, it decides 
 class Point:
     """What samples at one scale are worth.
 
-    right: the share that the judge names as was asked (None where no class is asked); frechet: its
-    floor is what real pictures get; calls: network evaluations a sample; low, high: sigma/alpha
-    between which it was guided, as in a Guide.
+    right: the share that the judge names as was asked (None where no class is asked); follows, in
+    its place: the mean of 1/rank of the picture whose caption (or other condition) was asked, among
+    all held-out ones; frechet: its floor is what real pictures get; calls: network evaluations a
+    sample; low, high: sigma/alpha between which it was guided, as in a Guide.
     """
 
     scale: float
@@ -56,6 +60,7 @@ class Point:
     calls: int
     low: float = 0.0
     high: float = 0.0
+    follows: Estimate | None = None
 
     @property
     def where(self) -> str:
@@ -65,6 +70,8 @@ class Point:
 
     def __str__(self) -> str:
         right = "" if self.right is None else f"named as asked {self.right.value:.1%}, "
+        if self.follows is not None:
+            right = f"1/rank of the picture asked for {self.follows.value:.3f}, "
         return (
             f"scale {self.where}: {right}Fréchet distance {self.frechet.value:.4g} (excess "
             f"{self.frechet.excess:.4g}), recall {self.recall.value:.3f} "
@@ -73,10 +80,11 @@ class Point:
 
     def plain(self) -> dict[str, object]:
         """For JSON."""
-        right = None if self.right is None else self.right.plain()
+        right, follows = (one and one.plain() for one in (self.right, self.follows))
         parts = {"frechet": self.frechet.plain(), "recall": self.recall.plain()}
         levels = {"low": self.low, "high": self.high}
-        return {"scale": self.scale, **levels, "calls": self.calls, "right": right, **parts}
+        told = {"right": right, "follows": follows}
+        return {"scale": self.scale, **levels, "calls": self.calls, **told, **parts}
 
 
 @dataclass(frozen=True)
@@ -190,6 +198,31 @@ class Scorer:
             ),
             recall=next(estimate for estimate in near if estimate.name == "recall"),
             calls=calls,
+            follows=self.follows(found, held, first) if self.name is None else None,
+        )
+
+    def follows(self, found: Tensor, held: Tensor, first: int) -> Estimate:
+        """Where the picture stands whose conditions were asked, by the cosine of features.
+
+        found (n, width) of samples from number `first` on, held (h, width) of held-out pictures.
+        """
+        order = np.argsort(self.data.held)
+        places = order[np.searchsorted(self.data.held, self.rows, sorter=order)]
+        own = torch.from_numpy(places[(first + np.arange(len(found))) % len(held)])
+        centre = held.mean(0)
+        alike = normalize(found - centre) @ normalize(held - centre).T
+        ranks = (alike >= alike.gather(1, own[:, None])).sum(1)
+        scores = (1 / ranks.clamp(min=1)).double()
+        value, doubt = float(scores.mean()), 1.96 * float(scores.std()) / len(scores) ** 0.5
+        return Estimate(
+            name="asked picture",
+            value=value,
+            low=value - doubt,
+            high=value + doubt,
+            count=len(found),
+            reference=len(held),
+            features=self.judge.name,
+            method="mean 1/rank of the held-out picture whose conditions were asked, by cosine",
         )
 
     def _right(self, pixels: np.ndarray, first: int) -> Estimate | None:
@@ -260,6 +293,8 @@ def chosen(points: Sequence[Point], real: float | None) -> tuple[Point, str]:
     """The point of least Fréchet distance among those that hold the class, and why in words.
 
     Of these, where there are any, only those whose recall lies in or above the interval at scale 1.
+    Where no class is asked: among those that follow what is asked as well as the best, within its
+    interval.
     """
     holding = [
         point
@@ -270,12 +305,25 @@ def chosen(points: Sequence[Point], real: float | None) -> tuple[Point, str]:
     varied = [point for point in holding if least is not None and point.recall.value >= least]
     best = min(varied or holding or points, key=lambda point: point.frechet.value)
     if real is None or best.right is None:
-        return best, "the least Fréchet distance (no class is asked)"
+        return _following(points)
     kept = f"{best.right.value:.1%} of samples are named as asked, {real:.1%} of real pictures"
     if holding:
         both = " and the variety" * bool(varied)
         return best, f"the least Fréchet distance of those that hold the class{both}: {kept}"
     return best, f"the least Fréchet distance, but no scale holds the class: {kept}"
+
+
+def _following(points: Sequence[Point]) -> tuple[Point, str]:
+    """The choice where no class is asked."""
+    told = [(point, point.follows) for point in points if point.follows is not None]
+    if not told:
+        best = min(points, key=lambda point: point.frechet.value)
+        return best, "the least Fréchet distance (what is asked could not be judged)"
+    top = max((follows for _, follows in told), key=lambda one: one.value)
+    able = [(point, follows) for point, follows in told if follows.value >= top.low]
+    best, own = min(able, key=lambda one: one[0].frechet.value)
+    why = f"1/rank of the picture asked for {own.value:.3f}, the best {top.value:.3f}"
+    return best, f"the least Fréchet distance of those that follow what is asked: {why}"
 
 
 def drawn_curve(curve: Curve) -> np.ndarray:
@@ -290,13 +338,15 @@ def drawn_curve(curve: Curve) -> np.ndarray:
         label = f"led below {high:g}" if high else "led at all levels"
         xs = [point.scale for point in own]
         rights = [point.right for point in own if point.right is not None]
+        rights = rights or [point.follows for point in own if point.follows is not None]
         if len(rights) == len(xs):
             _bars(left, xs, rights, label)
         middle.plot(xs, [point.frechet.excess for point in own], "o-", label=label)
         _bars(right, xs, [point.recall for point in own], label)
     if curve.real is not None:
         left.axhline(curve.real, color="grey", linestyle="--", label="real pictures")
-    left.set_title("share named as asked")
+    named = curve.best.right is not None
+    left.set_title("share named as asked" if named else "1/rank of the picture asked for")
     middle.axhline(0, color="grey", linestyle="--")
     middle.set_title("excess Fréchet distance (0: as real pictures)")
     middle.legend(frameon=False)
