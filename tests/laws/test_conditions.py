@@ -21,7 +21,7 @@ from unmist.run.given import cond_of, like
 from unmist.run.model import joined
 from unmist.run.plain import from_plain, to_plain
 from unmist.run.recipe import FAMILIES, Recipe
-from unmist.training.loop import Schooling, thinned, turned
+from unmist.training.loop import Schooling, shortened, thinned, turned
 
 SHAPE = (2, 6, 5)
 PICTURE = np.arange(90, dtype=np.uint8).reshape(3, 6, 5)
@@ -194,3 +194,28 @@ def test_a_picture_of_another_size_is_refused():
     wrong = Cond({"image": cond.values["image"][..., :4]}, cond.keep)
     with pytest.raises(BadInput, match=r"shape \(3, 6, 4\) beside \(3, 6, 5\)"):
         asked(net, wrong)
+
+
+def test_shortened_captions_keep_words_in_their_order():
+    """Fails if words of other rows come in, their order is lost, one is never left alone, or rows
+    that were not chosen change."""
+    texts = ["a b c d", "e", "", "f g h i j k l"] * 64
+    reader = Text(words=tuple("abcdefghijkl"), length=7).reader()
+    value, keep = reader(texts)
+    plan = Schooling(batch=len(texts), shorten=0.5)
+    found = shortened(Cond({"text": value}, {"text": keep}), plan, 0).values["text"]
+    counts = []
+    for text, numbers, mask in zip(texts, found.values[..., 0], found.mask, strict=True):
+        words = [" abcdefghijkl"[number] for number in numbers[mask]]
+        assert words == sorted(words)
+        assert set(words) <= set(text)
+        assert not numbers[~mask].any()
+        assert bool(mask[: len(words)].all())
+        assert bool(words) == bool(text)
+        counts.append(len(words))
+    whole = np.array([len(text.split()) for text in texts])
+    long = whole > 1
+    assert 0.5 < np.mean(np.array(counts)[long] == whole[long]) < 0.7  # half, some by luck
+    assert set(np.array(counts)[3::4]) == set(range(1, 8))
+    untouched = shortened(Cond({"text": value}), replace(plan, shorten=0.0), 0).values["text"]
+    assert untouched is value

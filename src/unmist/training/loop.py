@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unmist.base.noise import Noise, keyed
-from unmist.core.condition import Cond
+from unmist.core.condition import Cond, Tokens
 from unmist.core.level import Level
 from unmist.core.objective import Lesson
 from unmist.training.augment import Augment
@@ -27,7 +27,8 @@ class Schooling:
     samples: length of the run in samples seen (rounded up to whole batches); batch: samples an
     update; micro: samples a network call, summed in order (0: the whole batch); seed: of
     everything random; flip: mirror half of the samples left to right; drop: the share of rows
-    that lose a condition.
+    that lose a condition; shorten: the share of rows whose text loses a random part of its words,
+    so that what learned from long captions follows one word too (only with encoder "small").
     """
 
     samples: int = 200_000
@@ -36,6 +37,7 @@ class Schooling:
     seed: int = 0
     flip: bool = False
     drop: float = 0.1
+    shorten: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Learner:
         if plan.flip:
             which = flips(plan.seed, first, plan.batch)
             x0, cond = mirrored(x0, which), turned(cond, which)
-        x0, cond = self.augment(x0, thinned(cond, plan, first), plan.seed, first)
+        cond = thinned(shortened(cond, plan, first), plan, first)
+        x0, cond = self.augment(x0, cond, plan.seed, first)
         eps = Noise(plan.seed, "training", tuple(range(first, first + plan.batch)))(x0, 0)
         level = self._levels(first, x0)
         size, total = plan.micro or plan.batch, 0.0
@@ -193,6 +196,28 @@ def thinned(cond: Cond | None, plan: Schooling, first: int) -> Cond | None:
             cond.kept(name).device
         )
     return replace(cond, keep=keep)
+
+
+def shortened(cond: Cond | None, plan: Schooling, first: int) -> Cond | None:
+    """In a share of the rows, one to all of a text's words, any of them, in their order."""
+    if cond is None or plan.shorten == 0:
+        return cond
+    values = dict(cond.values)
+    for name, value in values.items():
+        if isinstance(value, Tokens) and not value.values.is_floating_point():  # numbers of words
+            draw = keyed(plan.seed, f"shorten {name}", first)
+            which, share = draw.random(plan.batch) < plan.shorten, draw.random(plan.batch)
+            order = torch.from_numpy(draw.random(value.mask.shape)).to(value.mask.device)
+            counts = value.mask.sum(1)
+            left = 1 + (torch.from_numpy(share).to(counts.device) * counts).floor().long()
+            left = torch.where(torch.from_numpy(which).to(counts.device), left, counts)
+            rank = order.masked_fill(~value.mask, 2.0).argsort(1).argsort(1)
+            kept = value.mask & (rank < left[:, None])
+            place = (~kept).long().argsort(dim=1, stable=True)  # what is kept moves to the front
+            numbers = value.values.gather(1, place[..., None].expand_as(value.values))
+            mask = kept.gather(1, place)
+            values[name] = Tokens(numbers.masked_fill(~mask[..., None], 0), mask)
+    return replace(cond, values=values)
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
