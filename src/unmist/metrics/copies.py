@@ -326,6 +326,7 @@ def _given_none_below(value: float, deviation: float) -> float:
 
 
 def _pairs(near: _Nearest, found: Tensor, seen: str) -> Iterator[Copy]:
-    for row in torch.argsort(near.ratio).tolist():
+    # exact copies are 0 but for rounding (thousandths), which differs between processors
+    for row in torch.argsort(near.ratio.round(decimals=2), stable=True).tolist():
         if found[row]:
             yield Copy(row, int(near.rows[row]), float(near.ratio[row]), seen)
