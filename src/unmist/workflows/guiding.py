@@ -145,7 +145,12 @@ class Scorer:
     @property
     def rows(self) -> np.ndarray:
         """The held-out rows, in the order in which their conditions are asked."""
-        return keyed(0, "told").permutation(self.data.held)
+        return self.data.held[self._places]
+
+    @property
+    def _places(self) -> np.ndarray:
+        """Where among the held-out rows each of `rows` stands."""
+        return keyed(0, "told").permutation(len(self.data.held))
 
     def told(self, ids: Sequence[int]) -> Cond | None:
         """The conditions of samples by their numbers."""
@@ -206,9 +211,7 @@ class Scorer:
 
         found (n, width) of samples from number `first` on, held (h, width) of held-out pictures.
         """
-        order = np.argsort(self.data.held)
-        places = order[np.searchsorted(self.data.held, self.rows, sorter=order)]
-        own = torch.from_numpy(places[(first + np.arange(len(found))) % len(held)])
+        own = torch.from_numpy(self._places[(first + np.arange(len(found))) % len(held)])
         centre = held.mean(0)
         alike = normalize(found - centre) @ normalize(held - centre).T
         ranks = (alike >= alike.gather(1, own[:, None])).sum(1)
@@ -305,7 +308,7 @@ def chosen(points: Sequence[Point], real: float | None) -> tuple[Point, str]:
     varied = [point for point in holding if least is not None and point.recall.value >= least]
     best = min(varied or holding or points, key=lambda point: point.frechet.value)
     if real is None or best.right is None:
-        return _following(points)
+        return _following(points, best)
     kept = f"{best.right.value:.1%} of samples are named as asked, {real:.1%} of real pictures"
     if holding:
         both = " and the variety" * bool(varied)
@@ -313,11 +316,10 @@ def chosen(points: Sequence[Point], real: float | None) -> tuple[Point, str]:
     return best, f"the least Fréchet distance, but no scale holds the class: {kept}"
 
 
-def _following(points: Sequence[Point]) -> tuple[Point, str]:
-    """The choice where no class is asked."""
+def _following(points: Sequence[Point], best: Point) -> tuple[Point, str]:
+    """The choice where no class is asked; `best` where it is not known what was followed."""
     told = [(point, point.follows) for point in points if point.follows is not None]
     if not told:
-        best = min(points, key=lambda point: point.frechet.value)
         return best, "the least Fréchet distance (what is asked could not be judged)"
     top = max((follows for _, follows in told), key=lambda one: one.value)
     able = [(point, follows) for point, follows in told if follows.value >= top.low]
