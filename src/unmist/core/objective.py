@@ -60,6 +60,8 @@ class Lesson(Protocol):
         ...
 
 
+UNMEASURED = (-0.4, 1.2)  # mean and std of the logarithm
+
 draws: Kinds[Draw] = Kinds("draw")
 weightings: Kinds[Weighting] = Kinds("weighting")
 
@@ -80,14 +82,17 @@ class LogNormal:
     """log(sigma/alpha) normal (2206.00364, table 1), held inside the schedule's ends.
 
     EDM's -1.2 and 1.2 are for photographs of spread 0.5; ours are for data whitened to spread 1.
+    Left out, a run measures both on its data (`unmist.run.settled`); elsewhere UNMEASURED.
     """
 
-    mean: float = -0.4
-    std: float = 1.2
+    mean: float | None = None
+    std: float | None = None
 
     def __call__(self, u: Tensor, schedule: Schedule) -> Level:
         """(b,) levels."""
-        log_ratio = self.mean + self.std * torch.special.ndtri(u)
+        mean, std = UNMEASURED
+        mean, std = (mean if self.mean is None else self.mean), (self.std or std)
+        log_ratio = mean + std * torch.special.ndtri(u)
         low, high = (float(end.log_ratio) for end in (schedule.bottom, schedule.top))
         return schedule.process(-2 * log_ratio.clamp(low, high))
 

@@ -1,21 +1,34 @@
 """What a recipe leaves open is settled from the data when a run begins, and compared afterwards."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from unmist.base.faults import BadInput
 from unmist.codecs.family import Codec
 from unmist.codecs.latent import Latent
 from unmist.codecs.pixels import Pixels
+from unmist.core.default import default_spacing
+from unmist.core.hiding import half_hidden
+from unmist.core.objective import UNMEASURED, LogNormal
+from unmist.core.schedules import Exploding
+from unmist.core.spacing import Logistic
 from unmist.data.dataset import DataSet
 from unmist.networks.unet import UNet
 from unmist.run.given import like, settle
-from unmist.run.latents import with_unit
+from unmist.run.latents import rows_of, with_unit
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Measuring, Recipe, Saving, read_recipe
 
-__all__ = ["measured", "same_recipe"]
+__all__ = ["measured", "same_recipe", "suited"]
 
+# Levels by that at which samples are half hidden: found on digits and emoji (docs/log.md)
+BELOW, WIDE = 1.8, 1.4  # log of half hidden less the draw's mean; the draw's std
+OVER, UNDER = 8.0, 6.0  # the top over half hidden; half hidden over the spacing's centre
+SAMPLED = (256, 1 << 25)  # rows that this is measured on, and the most numbers in them
 MEASURABLE = 100  # held-out pictures: below that neither distance nor the copies' threshold hold
 
 
@@ -33,7 +46,7 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
         held=every(saving.held, 10),
     )
     recipe = replace(recipe, shape=data.shape, codec=codec, saving=points, time=data.time)
-    recipe = settle(recipe, data)
+    recipe = suited(settle(recipe, data), data)
     if recipe.augment.share and (not isinstance(codec, Pixels) or len(data.shape) != 3):
         mend = "leave it out"
         raise BadInput("only pictures of pixels can be moved", where="augment", mend=mend)
@@ -41,6 +54,41 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
         mend = "leave it out, or give clips or series"
         raise BadInput("only clips and series of pixels have frames", where="rolling", mend=mend)
     return replace(recipe, measuring=_measuring(recipe, data))
+
+
+def suited(recipe: Recipe, data: DataSet) -> Recipe:
+    """The recipe with its levels measured, where its draw leaves them open.
+
+    What decides which sample this will be lies between a sixth of the level at which the training
+    rows are half hidden and a few times that: at 7 for digits of 28x28, 65 for solids of 32x32x32.
+    The draw of levels, the top of an exploding schedule and the centre of the sampling's levels
+    follow it, the last two where they stand at their defaults.
+    """
+    draw, schedule, sampling = recipe.draw, recipe.schedule, recipe.sampling
+    if not isinstance(draw, LogNormal) or draw.mean is not None:
+        return recipe
+    half = _half_hidden(recipe, data)
+    if math.isnan(half) or math.log(half) - BELOW < UNMEASURED[0]:  # little differs but noise
+        draw = LogNormal(UNMEASURED[0], draw.std or UNMEASURED[1])
+        return replace(recipe, draw=draw)
+    draw = LogNormal(round(math.log(half) - BELOW, 3), draw.std or WIDE)
+    if isinstance(schedule, Exploding) and schedule.sigma_max == Exploding.sigma_max:
+        top = max(schedule.sigma_max, round(OVER * half, 1))
+        schedule = replace(schedule, sigma_max=top)
+    base = default_spacing()
+    if isinstance(base, Logistic) and sampling.spacing == base:
+        spacing = replace(base, center=max(base.center, round(half / UNDER, 2)))
+        sampling = replace(sampling, spacing=spacing)
+    return replace(recipe, draw=draw, schedule=schedule, sampling=sampling)
+
+
+def _half_hidden(recipe: Recipe, data: DataSet) -> float:
+    """On as many training rows, evenly taken, as memory allows."""
+    assert recipe.codec is not None
+    most, room = SAMPLED
+    count = min(most, len(data.train), max(8, room // math.prod(recipe.inner)))
+    rows = data.train[np.linspace(0, len(data.train) - 1, count).astype(np.int64)]
+    return half_hidden(rows_of(recipe.codec, data, torch.device("cpu"))(rows))
 
 
 def _codec(recipe: Recipe, data: DataSet) -> Codec:
@@ -82,6 +130,7 @@ def same_recipe(
     """Refuse to resume under another recipe; what was measured at the start does not count."""
     there = read_recipe(folder / "recipe.toml")
     asked = replace(asked, shape=there.shape, saving=there.saving, time=there.time)
+    asked = _as_suited(asked, there)
     asked = replace(asked, codec=_like(asked.codec, there.codec))
     asked = replace(asked, conditions=like(asked.conditions, there.conditions))
     if asked.measuring.every == 0:  # chosen from the length when the run began
@@ -101,6 +150,23 @@ def same_recipe(
             where=folder,
             mend="choose another folder, or pass --fresh to begin anew",
         )
+
+
+def _as_suited(asked: Recipe, there: Recipe) -> Recipe:
+    """The asked recipe with the levels that were measured when the run began."""
+    draw, began = asked.draw, there.draw
+    if not isinstance(draw, LogNormal) or not isinstance(began, LogNormal):
+        return asked
+    if draw.mean is None:
+        mean, std = began.mean, began.std if draw.std is None else draw.std
+        asked = replace(asked, draw=LogNormal(mean, std))
+        old, new = asked.schedule, there.schedule
+        if isinstance(old, Exploding) and isinstance(new, Exploding):
+            top = new.sigma_max if old.sigma_max == Exploding.sigma_max else old.sigma_max
+            asked = replace(asked, schedule=replace(old, sigma_max=top))
+        if asked.sampling.spacing == default_spacing():
+            asked = replace(asked, sampling=replace(asked.sampling, spacing=there.sampling.spacing))
+    return asked
 
 
 def _like(asked: Codec | None, there: Codec | None) -> Codec | None:

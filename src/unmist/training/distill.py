@@ -22,7 +22,7 @@ from unmist.core.plan import Plan, Step
 from unmist.core.prediction import Prediction
 from unmist.core.schedule import Schedule
 from unmist.core.solver import euler_parts
-from unmist.core.spacing import Logistic, falling
+from unmist.core.spacing import Logistic, Spacing, falling
 from unmist.core.walk import final, walk
 
 __all__ = ["Distilling", "Student", "student_levels"]
@@ -53,10 +53,14 @@ class Student:
             raise BadInput(what, where="student", mend="1 or more, above 0")
 
 
-def student_levels(schedule: Schedule, steps: int) -> tuple[float, ...]:
-    """Where a student's steps begin: the schedule's top, and by the default spacing from there."""
-    base = default_spacing()(schedule, steps).log_ratio
-    return tuple(base.clamp(max=math.log(HIGHEST)).exp().tolist())
+def student_levels(
+    schedule: Schedule, steps: int, spacing: Spacing | None = None
+) -> tuple[float, ...]:
+    """Where a student's steps begin: the schedule's top, and on by the teacher's spacing."""
+    levels = (spacing or default_spacing())(schedule, steps).log_ratio
+    if schedule.top.is_noise:
+        levels = levels.clamp(max=math.log(HIGHEST))
+    return tuple(levels.exp().tolist())
 
 
 @dataclass(frozen=True, eq=False)

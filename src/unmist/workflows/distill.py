@@ -53,7 +53,7 @@ def lessons(model: Model, asked: Lessons) -> Recipe:
         raise BadInput(
             "a student cannot teach", where=model.folder, mend="give the model it was made from"
         )
-    ratios = student_levels(model.schedule, asked.steps)
+    ratios = student_levels(model.schedule, asked.steps, model.recipe.sampling.spacing)
     samples = max(base.training.batch, base.training.samples // SHARE)
     recipe = replace(
         base,
