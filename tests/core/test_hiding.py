@@ -17,7 +17,7 @@ def drawn(*shape: int) -> torch.Tensor:
 
 
 def test_two_points_are_half_hidden_where_a_quadrature_says() -> None:
-    """Fails if the level is off by a tenth: at +-a the mean is a*tanh(a*x/sigma^2), and E tanh^2 is the share that is known."""
+    """Fails if the level is off by a tenth: at +-a the mean is a*tanh(a*x/sigma^2)."""
     places, weights = np.polynomial.hermite_e.hermegauss(200)
     weights /= weights.sum()
 
@@ -53,7 +53,7 @@ def test_half_of_the_variance_is_what_the_exact_denoiser_has_at_this_level() -> 
 def test_cells_that_say_the_same_need_noise_by_the_root_of_their_number(
     times: int, axes: int
 ) -> None:
-    """Fails if it is not the shift by resolution: a picture twice as large in both axes needs twice the noise."""
+    """Fails if it is not the shift by resolution: pictures twice as large need twice the noise."""
     small = drawn(40, 2, *(4,) * axes)
     large = small
     for axis in range(2, 2 + axes):
