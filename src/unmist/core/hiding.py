@@ -21,12 +21,12 @@ def half_hidden(x0: Tensor) -> float:
     shifts by resolution of 2301.11093 (eq. 4) and 2403.03206 (sec. 5.3.2) are the case of pictures
     that are larger copies. In the unit of x0; nan where fewer than two samples differ. Memory n^2.
     """
-    flat = x0.flatten(1)
-    own = (flat - flat.mean(0)).double() if flat.numel() < 1 << 22 else flat - flat.mean(0)
-    gram = (own @ own.T).double()  # all that noise can do to n points happens in their span
+    flat = x0.flatten(1).double()
+    own = flat - flat.mean(0)
+    gram = own @ own.T  # all that noise can do to n points happens in their span
     total = float(gram.diagonal().mean())
     # a set of equal samples leaves rounding of the mean
-    if len(own) < 2 or total <= 1e-9 * float(flat.double().square().sum(1).mean()):
+    if len(own) < 2 or total <= 1e-9 * float(flat.square().sum(1).mean()):
         return float("nan")
     values, vectors = torch.linalg.eigh(gram)
     root = vectors * values.clamp(min=0).sqrt()

@@ -23,7 +23,7 @@ from unmist.run.latents import rows_of, with_unit
 from unmist.run.plain import to_plain
 from unmist.run.recipe import FAMILIES, Measuring, Recipe, Saving, read_recipe
 
-__all__ = ["measured", "same_recipe", "suited"]
+__all__ = ["measured", "same_recipe"]
 
 # Levels by that at which samples are half hidden: found on digits and emoji (docs/log.md)
 BELOW, WIDE = 1.8, 1.4  # log of half hidden less the draw's mean; the draw's std
@@ -46,7 +46,7 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
         held=every(saving.held, 10),
     )
     recipe = replace(recipe, shape=data.shape, codec=codec, saving=points, time=data.time)
-    recipe = suited(settle(recipe, data), data)
+    recipe = _suited(settle(recipe, data), data)
     if recipe.augment.share and (not isinstance(codec, Pixels) or len(data.shape) != 3):
         mend = "leave it out"
         raise BadInput("only pictures of pixels can be moved", where="augment", mend=mend)
@@ -56,7 +56,7 @@ def measured(recipe: Recipe, data: DataSet) -> Recipe:
     return replace(recipe, measuring=_measuring(recipe, data))
 
 
-def suited(recipe: Recipe, data: DataSet) -> Recipe:
+def _suited(recipe: Recipe, data: DataSet) -> Recipe:
     """The recipe with its levels measured, where its draw leaves them open.
 
     What decides which sample this will be lies between a sixth of the level at which the training
@@ -155,17 +155,18 @@ def same_recipe(
 def _as_suited(asked: Recipe, there: Recipe) -> Recipe:
     """The asked recipe with the levels that were measured when the run began."""
     draw, began = asked.draw, there.draw
-    if not isinstance(draw, LogNormal) or not isinstance(began, LogNormal):
+    if not isinstance(draw, LogNormal) or draw.mean is not None:
         return asked
-    if draw.mean is None:
-        mean, std = began.mean, began.std if draw.std is None else draw.std
-        asked = replace(asked, draw=LogNormal(mean, std))
-        old, new = asked.schedule, there.schedule
-        if isinstance(old, Exploding) and isinstance(new, Exploding):
-            top = new.sigma_max if old.sigma_max == Exploding.sigma_max else old.sigma_max
-            asked = replace(asked, schedule=replace(old, sigma_max=top))
-        if asked.sampling.spacing == default_spacing():
-            asked = replace(asked, sampling=replace(asked.sampling, spacing=there.sampling.spacing))
+    if not isinstance(began, LogNormal):
+        return asked
+    std = began.std if draw.std is None else draw.std
+    asked = replace(asked, draw=LogNormal(began.mean, std))
+    old, new = asked.schedule, there.schedule
+    if isinstance(old, Exploding) and isinstance(new, Exploding):
+        top = new.sigma_max if old.sigma_max == Exploding.sigma_max else old.sigma_max
+        asked = replace(asked, schedule=replace(old, sigma_max=top))
+    if asked.sampling.spacing == default_spacing():
+        asked = replace(asked, sampling=replace(asked.sampling, spacing=there.sampling.spacing))
     return asked
 
 
